@@ -1,0 +1,1 @@
+"""Organization as Code for many clouds."""

@@ -1,0 +1,28 @@
+"""Names of declarations: what a reason, a diagnostic and a provenance row point at.
+
+A document is named by kind and name. A grant is named by its content, so that moving it between a document and a
+file of its own changes nothing.
+"""
+
+from __future__ import annotations
+
+from hanse.desired.intent import Term
+from hanse.foundation.time import format_instant
+from hanse.model import Tenant, WorkspaceOn
+
+
+def document_source(kind: str, *names: str) -> str:
+    """Such as `Project shop/prod` or `LandingZone openstack-fra/production`."""
+    return f"{kind} {'/'.join(names)}"
+
+
+def term_source(scope: str, term: Term) -> str:
+    """Such as `grant shop/prod user:u-1001 admin 2026-01-01T00:00:00Z..`; scope is workspace/project or less."""
+    start = format_instant(term.start) if term.start else ""
+    end = format_instant(term.end) if term.end else ""
+    return f"grant {scope} {term.subject_kind}:{term.subject} {term.role} {start}..{end}"
+
+
+def scope_of(owner: Tenant | WorkspaceOn) -> str:
+    """The scope that an owner's grants are declared in, by its oldest names."""
+    return f"{owner.workspace}/{owner.project}" if isinstance(owner, Tenant) else owner.workspace

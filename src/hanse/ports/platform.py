@@ -1,0 +1,135 @@
+"""The contract of a platform: five methods, and what it says of itself as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from hanse.desired.intent import Directory, Intent
+from hanse.model import Access, Find, KindSpec, Outcome, Owner, Resource, Step
+from hanse.observed import Observation
+from hanse.ports.transport import Transport
+
+
+class Problem(Struct, frozen=True):
+    """A finding of compile: pure, about names, roles or fields; the loader turns it into file, line and column."""
+
+    severity: Literal["error", "warning"]
+    code: str
+    message: str
+    advice: str
+    source: str
+    """The declaration it is about, as `desired.source` names it."""
+    path: tuple[str | int, ...] = ()
+    """The field within that document."""
+
+
+class Compiled(Struct, frozen=True):
+    """What an intent means on one platform at one instant."""
+
+    owner: Owner
+    resources: tuple[Resource, ...] = ()
+    tolerated: tuple[Resource, ...] = ()
+    """Links that may be there and need not: never made, never called a local change."""
+    problems: tuple[Problem, ...] = ()
+
+
+class Scope(Struct, frozen=True):
+    """What to look at."""
+
+    owners: tuple[Owner, ...] | None
+    """None: everything that is ours (a sweep). Else these owners' things only."""
+    finds: frozenset[Find] = frozenset()
+    """What is used and not owned, to be found."""
+    wanted: tuple[Resource, ...] = ()
+    """Desired things of these owners: their names show whether something foreign holds them already, and
+    `adopt` names foreign things to look at."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a vendor's platforms can hold. Constant, without network."""
+
+    vendor: str
+    """The name of its block in the manifest."""
+    kinds: tuple[KindSpec, ...]
+    platform_block: type[Struct]
+    landing_zone_block: type[Struct]
+    quotas: tuple[str, ...] = ()
+    """Quota names that tenants and landing zones may ask for."""
+
+    def kind(self, name: str) -> KindSpec:
+        """The spec of one kind. Raises KeyError."""
+        return next(spec for spec in self.kinds if spec.name == name)
+
+
+class Platform(Protocol):
+    """One account on one cloud. Knows nothing of plans, people's rights in Hanse, prices or clocks."""
+
+    def describe(self) -> Description:
+        """Kinds, blocks, limits."""
+        ...
+
+    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+        """What the intent means here. Pure; needs no connection. A leaving intent compiles to no resources."""
+        ...
+
+    async def observe(self, scope: Scope) -> Observation:
+        """What exists. Reads only; says what it could not read; raises PlatformUnavailable if nothing can be."""
+        ...
+
+    def access(self, observation: Observation) -> Sequence[Access]:
+        """Who can do what, from an observation alone. Pure."""
+        ...
+
+    async def perform(self, step: Step) -> Outcome:
+        """Carry out one step whose Refs are resolved to Natives. Doing it twice changes nothing more."""
+        ...
+
+
+class PlatformUnavailable(Exception):
+    """The platform cannot be read at all now. The text says what happened, `advice` what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A name in git bound, by the server's own configuration, to its source, endpoint and platform."""
+
+    name: str
+    platform: str
+    endpoint: str
+    source: str
+    """Such as `clouds.yaml#fra` or `env`."""
+    options: dict[str, Any]
+    """Server-side only switches; never from git."""
+
+
+@dataclass(frozen=True)
+class PlatformIdentity:
+    """Which platform this is and whose."""
+
+    organization: str
+    """Stamps of another organisation are foreign."""
+    name: str
+    block: dict[str, Any]
+    """The vendor's block of the Platform document, as plain values."""
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """One vendor's registration: all that main needs to join it on."""
+
+    description: Description
+    connect: Callable[[Credential], Transport]
+    """The transport for a bound credential. Raises PlatformUnavailable with advice; does not call the network."""
+    platform: Callable[[PlatformIdentity, Transport], Platform]
+    """A platform joined to its transport. For validate the transport is one that refuses to be used."""
+

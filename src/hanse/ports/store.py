@@ -1,0 +1,166 @@
+"""Where accepted intents, the journal and the views made from it are kept.
+
+Views are caches: `rebuild` could make them again. What must not be lost is the journal, the accepted intents and
+the personal text beside the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from hanse.desired.intent import Intent, Term
+from hanse.journal.events import Event, GrantRevoked, Recorded
+from hanse.model import Approval, Owner, Provenance, Remark
+
+
+class Head(Struct, frozen=True):
+    """The accepted state of the organisation."""
+
+    commit: str
+    at: datetime
+    directory: str
+    """Digest of the Directory blob."""
+    settings: str
+    """Digest of the Settings blob: organisation, platforms, roles."""
+
+
+class AcceptedIntent(Struct, frozen=True):
+    """What is accepted of one owner."""
+
+    intent: Intent
+    commit: str
+    """The commit whose acceptance brought this intent."""
+    held: tuple[Term, ...] = ()
+    """Grants in the intent that a tripped guard keeps although the manifest no longer has them."""
+
+
+class Status(Struct, frozen=True):
+    """What the last pass found and did for one owner: a view."""
+
+    applied: str = ""
+    """Digest of the intent that last held in full."""
+    directory: str = ""
+    """Digest of the directory it held with."""
+    applied_at: datetime | None = None
+    observed_at: datetime | None = None
+    steps_left: int = 0
+    """Planned or failed steps that do not hold yet."""
+    waits: str = ""
+    """Why it is not converged, in words for people; empty when it is."""
+    remarks: tuple[Remark, ...] = ()
+
+
+class OwnerRow(Struct, frozen=True):
+    """Everything kept of one owner."""
+
+    owner: Owner
+    accepted: AcceptedIntent
+    status: Status = Status()
+
+
+class Revocation(Struct, frozen=True):
+    """A revocation that still subtracts from every proposed intent."""
+
+    digest: str
+    at: datetime
+    event: GrantRevoked
+
+
+class Store(Protocol):
+    """One home of all that is kept. Every write is durable when its await returns."""
+
+    async def append(self, events: Sequence[Event], at: datetime) -> None:
+        """Write events to the journal, all or none."""
+        ...
+
+    def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
+        """Recorded events in order, beyond that sequence."""
+        ...
+
+    async def personal(self, marks: Iterable[str]) -> dict[str, str]:
+        """Texts about people by their keyed digests; erased ones are missing."""
+        ...
+
+    async def chain(self) -> None:
+        """Link what was appended since the last time."""
+        ...
+
+    async def head(self) -> Head | None:
+        """The accepted state; None before the first acceptance."""
+        ...
+
+    async def accept(
+        self,
+        head: Head,
+        changed: Mapping[Owner, AcceptedIntent],
+        blobs: Mapping[str, bytes],
+        events: Sequence[Event],
+    ) -> None:
+        """Move to a new accepted state, with its events, in one transaction."""
+        ...
+
+    def owners(self) -> AsyncIterator[OwnerRow]:
+        """All rows in the order of `str(owner)`, streamed."""
+        ...
+
+    async def owner(self, owner: Owner) -> OwnerRow | None:
+        """One row."""
+        ...
+
+    async def record(self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = ()) -> None:
+        """Note what a pass found; forget owners that are gone."""
+        ...
+
+    async def blob(self, digest: str) -> bytes | None:
+        """Content that was stored with an acceptance (directories, settings, intents)."""
+        ...
+
+    async def open_steps(self) -> list[tuple[str, Owner]]:
+        """Digest and owner of steps intended and never concluded."""
+        ...
+
+    async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
+        """Keep a yes."""
+        ...
+
+    async def approvals(self, now: datetime) -> dict[str, Approval]:
+        """Those not expired, by subject."""
+        ...
+
+    async def revoke(self, event: GrantRevoked, at: datetime) -> Revocation:
+        """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
+        ...
+
+    async def revocations(self) -> list[Revocation]:
+        """Those that still subtract."""
+        ...
+
+    async def provenance(self, sources: Iterable[str]) -> dict[str, Provenance]:
+        """Who brought these declarations to their present form, where it is known."""
+        ...
+
+    async def provenance_until(self) -> str:
+        """The commit up to which provenance was read; empty if never."""
+        ...
+
+    async def keep_provenance(
+        self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]
+    ) -> None:
+        """Store provenance read up to a commit, in one transaction."""
+        ...
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        ...
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id."""
+        ...
+
+    async def close(self) -> None:
+        """Release the store. May be called twice."""
+        ...
