@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from hanse.model import Find, Foreign, Key, Native, Owner, Ref, Resource
+from hanse.model import Find, Foreign, Key, Native, Owner, Ref, Resource, Value
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,50 @@ class Observation:
         return {(thing.kind, thing.native_id): thing for thing in self.foreign}
 
     @cached_property
-    def referred(self) -> frozenset[Key | str]:
-        """Keys and native ids that things of any owner, or foreign things, refer to."""
-        seen: set[Key | str] = set()
-        for many in self.resources.values():
+    def _references(self) -> dict[Key, set[Owner]]:
+        owners: dict[Key, set[Owner]] = {}
+        for owner, many in self.resources.items():
             for resource in many:
                 for value in resource.attributes.values():
-                    if isinstance(value, Ref) and value.key not in (resource.key,):
-                        seen.add(value.key)
-        for thing in self.foreign:
-            seen.update(value.id for value in thing.attributes.values() if isinstance(value, Native))
-        return frozenset(seen)
+                    if type(value) is Ref:
+                        owners.setdefault(value.key, set()).add(owner)
+        return owners
+
+    def is_shared(self, key: Key, owner: Owner) -> bool:
+        """Whether things of other owners, as far as seen, refer to that thing."""
+        return bool(self._references.get(key, set()) - {owner})
+
+    @cached_property
+    def _foreign_ends(self) -> frozenset[str]:
+        return frozenset(
+            value.id for thing in self.foreign for value in thing.attributes.values() if type(value) is Native
+        )
+
+    def holds_foreign(self, native_id: str) -> bool:
+        """Whether a foreign thing refers to the native thing with that id, such as a project in our domain."""
+        return native_id in self._foreign_ends
+
+    @cached_property
+    def _foreign_named(self) -> dict[str, dict[tuple[str, ...], str]]:
+        return {}
+
+    def foreign_named(self, kind: str, unique: tuple[str, ...]) -> dict[tuple[str, ...], str]:
+        """Native ids of foreign things of a kind by the marks of its unique attributes."""
+        index = self._foreign_named.get(kind)
+        if index is None:
+            index = {
+                tuple(mark(thing.attributes.get(name)) for name in unique): thing.native_id
+                for thing in self.foreign
+                if thing.kind == kind
+            }
+            self._foreign_named[kind] = index
+        return index
+
+
+def mark(value: Value) -> str:
+    """A value in a form that is equal for equal ends, whether found or referred to."""
+    if type(value) is Native:
+        return value.id
+    if type(value) is Ref:
+        return str(value.key)
+    return str(value)

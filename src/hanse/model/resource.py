@@ -113,11 +113,10 @@ class KindSpec(Struct, frozen=True):
     """Attributes that the platform cannot change once the thing exists."""
     within: tuple[str, ...] = ()
     """Attributes that refer to things whose deletion takes this one along, so that it needs no step of its own."""
+    subject: str = ""
+    """Of a link: the attribute that holds the principal or group of people who gets access by it."""
     guarded: bool = False
     """Holds what people have made: deleted only as the landing zone's deletion rule allows."""
-    access: bool = False
-    """A link that gives a principal access: never exempt from repair by fight damping."""
-
     @property
     def is_link(self) -> bool:
         """Whether resources of this kind are found by what they connect instead of by a stamp."""

@@ -5,37 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
+from hanse.desired.compiled import Compiled as Compiled
+from hanse.desired.compiled import Problem as Problem
 from hanse.desired.intent import Directory, Intent
 from hanse.model import Access, Find, KindSpec, Outcome, Owner, Resource, Step
 from hanse.observed import Observation
 from hanse.ports.transport import Transport
-
-
-class Problem(Struct, frozen=True):
-    """A finding of compile: pure, about names, roles or fields; the loader turns it into file, line and column."""
-
-    severity: Literal["error", "warning"]
-    code: str
-    message: str
-    advice: str
-    source: str
-    """The declaration it is about, as `desired.source` names it."""
-    path: tuple[str | int, ...] = ()
-    """The field within that document."""
-
-
-class Compiled(Struct, frozen=True):
-    """What an intent means on one platform at one instant."""
-
-    owner: Owner
-    resources: tuple[Resource, ...] = ()
-    tolerated: tuple[Resource, ...] = ()
-    """Links that may be there and need not: never made, never called a local change."""
-    problems: tuple[Problem, ...] = ()
 
 
 class Scope(Struct, frozen=True):
