@@ -1,0 +1,1 @@
+"""The demo: real counterparts and a sample organization, all on one machine."""
