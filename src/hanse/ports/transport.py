@@ -18,6 +18,8 @@ class Call(Struct, frozen=True):
     """Plain values, sent as JSON; None for no body."""
     label: str = ""
     """What sort of call it is, such as `list projects`: for metrics, faults and budgets."""
+    timeout: float | None = None
+    """Seconds until the whole reply must be there; None leaves it to the transport."""
 
     @property
     def is_write(self) -> bool:

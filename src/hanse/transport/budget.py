@@ -1,0 +1,118 @@
+"""How hard a platform is driven: requests per second and at once, less when it asks for mercy."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from hanse.ports.transport import Call, Reply, Transport
+
+THROTTLED = (429, 503)
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 60.0
+SLOWEST_PER_SECOND = 0.5
+RECOVERY_REPLIES = 200
+"""So many untroubled replies bring the rate back from nothing to its maximum."""
+
+
+class RateBudget:
+    """One budget for all that work on one platform instance.
+
+    A reply of 429 or 503 is no failure: everybody pauses as long as Retry-After asks (seconds or an HTTP
+    date; without it exponentially longer, with jitter), the rate is halved, and the call is sent again. Each
+    untroubled reply gives a little of the rate back (additive increase, multiplicative decrease). A call
+    whose pauses would take more than `patience` seconds together gets the throttling reply as it is.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        inner: Transport,
+        per_second: float = 20.0,
+        concurrency: int = 4,
+        patience: float = 60.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Limit `inner` to so many requests a second, with at most a second's worth at once after a rest."""
+        self._inner = inner
+        self._most = per_second
+        self._rate = per_second
+        self._least = min(per_second, SLOWEST_PER_SECOND)
+        self._patience = patience
+        self._places = asyncio.Semaphore(concurrency)
+        self._clock = clock
+        self._now = now
+        self._sleep = sleep
+        self._jitter = jitter
+        self._next = clock()
+        """When the bucket would be empty: calls are let through up to a second before it."""
+        self._paused_until = clock()
+        self._shrunk_at = clock() - 1.0
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that are allowed at present."""
+        return self._rate
+
+    async def send(self, call: Call) -> Reply:
+        """The reply; 429 or 503 only after patience ended. Raises as the inner transport does."""
+        waited = 0.0
+        for attempt in range(1_000_000):
+            await self._turn()
+            async with self._places:
+                reply = await self._inner.send(call)
+            if reply.status not in THROTTLED:
+                self._rate = min(self._most, self._rate + self._most / RECOVERY_REPLIES)
+                return reply
+            pause = self._pause(reply, attempt)
+            waited += pause
+            if waited > self._patience:
+                return reply
+            self._shrink()
+            self._paused_until = max(self._paused_until, self._clock() + pause)
+        raise AssertionError("patience has no end")
+
+    async def close(self) -> None:
+        """Let go of connections. May be called twice."""
+        await self._inner.close()
+
+    async def _turn(self) -> None:
+        """Wait until this call may go: not within a pause, and not faster than the rate."""
+        while True:
+            now = self._clock()
+            at = max(self._next - 1.0, self._paused_until)
+            if at <= now:
+                self._next = max(self._next, now) + 1.0 / self._rate
+                return
+            await self._sleep(at - now)
+
+    def _shrink(self) -> None:
+        """Halve the rate, once a second at most: what was under way together is throttled together."""
+        if self._clock() - self._shrunk_at >= 1.0:
+            self._shrunk_at = self._clock()
+            self._rate = max(self._least, self._rate / 2)
+
+    def _pause(self, reply: Reply, attempt: int) -> float:
+        asked = _retry_after(reply.headers.get("retry-after", ""), self._now())
+        if asked is not None:
+            return min(asked, LONGEST_PAUSE_SECONDS)
+        longest: float = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
+        return longest * (0.5 + self._jitter() / 2)
+
+
+def _retry_after(text: str, now: datetime) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or an HTTP date; else None."""
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())

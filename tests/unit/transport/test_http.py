@@ -1,0 +1,174 @@
+"""HTTP: where calls go, and whether an error means that nothing can have happened."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
+from hanse.transport import Http, Tls
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Tokens:
+    """Signs in with a numbered token that the server may take no longer."""
+
+    def __init__(self) -> None:
+        self.renewed = 0
+
+    async def headers(self, call: Call) -> dict[str, str]:
+        return {"X-Token": f"token-{self.renewed}"}
+
+    async def renew(self) -> None:
+        self.renewed += 1
+
+
+@asynccontextmanager
+async def serving(answer: Answer, tokens: Tokens | None = None) -> AsyncIterator[Http]:
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    http = Http(f"http://127.0.0.1:{port}/base/", tokens or Tokens())
+    try:
+        yield http
+    finally:
+        await http.close()
+        await http.close()
+        await runner.cleanup()
+
+
+async def test_a_call_goes_below_the_endpoint_as_json() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        told = {
+            "method": request.method,
+            "path": request.raw_path,
+            "body": await request.json(),
+            "token": request.headers["X-Token"],
+        }
+        return web.json_response(told, status=201, headers={"X-Some": "Thing"})
+
+    async with serving(answer) as http:
+        reply = await http.send(
+            Call("POST", "/v3/things/a%2Fb", (("tags", "a=b,c"), ("limit", "10")), {"ä": [1, None]})
+        )
+    assert reply.status == 201
+    assert reply.headers["x-some"] == "Thing"
+    assert json.loads(reply.body) == {
+        "method": "POST",
+        "path": "/base/v3/things/a%2Fb?tags=a%3Db%2Cc&limit=10",
+        "body": {"ä": [1, None]},
+        "token": "token-0",
+    }
+
+
+async def test_redirects_are_never_followed() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "http://elsewhere.invalid/"})
+
+    async with serving(answer) as http:
+        assert (await http.send(Call("GET", "/"))).status == 302
+
+
+async def test_an_expired_token_is_renewed_once_for_all_and_the_calls_repeated() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.01)
+        return web.Response(status=200 if request.headers["X-Token"] == "token-1" else 401)
+
+    tokens = Tokens()
+    async with serving(answer, tokens) as http:
+        replies = await asyncio.gather(*(http.send(Call("POST", f"/{n}")) for n in range(5)))
+    assert [reply.status for reply in replies] == [200] * 5
+    assert tokens.renewed == 1
+
+
+async def test_what_stays_unauthorized_is_a_reply() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    async with serving(answer) as http:
+        assert (await http.send(Call("GET", "/"))).status == 401
+
+
+async def test_no_server_means_not_sent() -> None:
+    http = Http("http://127.0.0.1:9", Tokens())
+    with pytest.raises(NotSent, match=r"http://127\.0\.0\.1:9: no connection"):
+        await http.send(Call("POST", "/", body={}))
+    await http.close()
+
+
+async def test_no_such_name_means_not_sent() -> None:
+    http = Http("http://keystone.invalid", Tokens())
+    with pytest.raises(NotSent, match=r"http://keystone\.invalid: "):
+        await http.send(Call("POST", "/"))
+    await http.close()
+
+
+async def test_a_late_reply_means_no_reply() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(1)
+        return web.Response()
+
+    async with serving(answer) as http:
+        with pytest.raises(NoReply, match="no reply in time"):
+            await http.send(Call("POST", "/", timeout=0.1))
+
+
+async def test_a_connection_that_breaks_after_sending_means_no_reply() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(answer) as http:
+        with pytest.raises(NoReply, match="the connection broke"):
+            await http.send(Call("POST", "/", body={"password": "hunter2"}))
+
+
+async def test_a_body_that_breaks_off_means_no_reply() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with serving(answer) as http:
+        with pytest.raises(NoReply, match="the connection broke"):
+            await http.send(Call("GET", "/"))
+
+
+async def test_a_plain_server_at_a_tls_endpoint_means_not_sent() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(answer) as http:
+        port = http._endpoint.rsplit(":", 1)[1]
+        tls = Http(f"https://127.0.0.1:{port}", Tokens())
+        with pytest.raises(NotSent, match="certificate|no connection"):
+            await tls.send(Call("GET", "/"))
+        await tls.close()
+
+
+async def test_a_missing_certificate_file_is_told() -> None:
+    http = Http("https://127.0.0.1:9", Tokens(), Tls(cacert="/nowhere/ca.pem"))
+    with pytest.raises(NotAllowed, match="a certificate file cannot be used"):
+        await http.send(Call("GET", "/"))
+
+
+async def test_signing_in_that_fails_is_passed_on() -> None:
+    class Refused(Tokens):
+        async def headers(self, call: Call) -> dict[str, str]:
+            raise NotAllowed("wrong", "do this")
+
+    with pytest.raises(NotAllowed) as caught:
+        await Http("http://127.0.0.1:9", Refused()).send(Call("GET", "/"))
+    assert caught.value.advice == "do this"
