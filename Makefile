@@ -1,0 +1,81 @@
+# Everything that is done here is done by one of these words. Needs Python >= 3.11 with venv, git and make; the rest
+# is fetched into .venv. Nothing is written outside this folder but for caches (uv, Keystone) in the user's cache folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+REPORT := .pytest_cache/report.xml
+
+# The newest Python that is new enough and really runs: a name on the PATH may be a shim without anything behind it.
+find_python = for name in python3.13 python3.12 python3.11 python3; do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; \
+	done || true
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(READY) ## the main job on a real Keystone, before your eyes; KEEP=1 leaves it running
+	@$(BIN)/hanse demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: $(READY) ## all tests, real Keystone included; ARGS='-k name' chooses
+	@mkdir -p $(dir $(REPORT))
+	@$(BIN)/pytest --numprocesses=auto --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
+
+.PHONY: check
+check: $(READY) ## style, types, the import law, docs in step with the code
+	@echo "ruff: lint and format"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@echo "mypy --strict"
+	@$(BIN)/mypy
+	@echo "import-linter"
+	@$(BIN)/lint-imports
+	@echo "tidy: docs in step with the code"
+	@$(BIN)/pytest tests/tidy
+
+.PHONY: bench
+bench: $(READY) $(VENV)/ready-bench ## ratios against yardsticks of the same run; bench/README.md says which
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: golden
+golden: $(READY) ## rewrite the golden files of what people read; look at the difference before you commit it
+	@HANSE_GOLDEN=rewrite $(BIN)/pytest -m golden $(ARGS)
+
+.PHONY: lock
+lock: $(READY) ## remake the locks in requirements/; ARGS=--upgrade moves them to the newest releases
+	@requirements/lock $(ARGS)
+
+.PHONY: clean
+clean: ## remove what the other targets made in this folder
+	@rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- the virtual environment
+
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@command -v git >/dev/null || { echo "Hanse needs git, which is not on the PATH (Debian: apt install git)." >&2; exit 1; }
+	@[ -x $(BIN)/python ] || { \
+	  python=$$($(find_python)); \
+	  [ -n "$$python" ] || { \
+	    echo "Hanse needs Python 3.11 or newer; none was found on the PATH (Debian 12: apt install python3 python3-venv)." >&2; exit 1; }; \
+	  "$$python" -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "$$python has no venv and ensurepip, which Hanse needs (Debian: apt install python3-venv)." >&2; exit 1; }; \
+	  echo "making $(VENV) with $$($$python --version)"; \
+	  "$$python" -m venv $(VENV); }
+	@echo "installing what requirements/dev.txt locks"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/ready-bench: requirements/bench.txt | $(READY)
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/bench.txt
+	@touch $@
