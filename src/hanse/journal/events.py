@@ -7,13 +7,16 @@ Tags read `subject:what-happened`. Text about people is typed Personal and leave
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from hanse.desired.intent import SubjectKind
-from hanse.model import Approval, Outcome, Owner, Personal, Step, Strength
+from hanse.model import Approval, Owner, Personal, Step, Strength
 
 FORMAT = 1
+Result = Literal["done", "not-yet", "refused", "unsure"]
+"""Which Outcome it was; the tags of those types."""
 
 
 class OrganizationAccepted(Struct, frozen=True, tag="organization:accepted"):
@@ -83,14 +86,22 @@ class StepIntended(Struct, frozen=True, tag="step:intended"):
 
 
 class StepConcluded(Struct, frozen=True, tag="step:concluded"):
-    """What came of a StepIntended; `looked_up` when a later observation told, not the call itself."""
+    """What came of a StepIntended; `looked_up` when a later observation told, not the call itself.
+
+    Made by `journal.record.concluded`, which keeps the words of an outcome out of the chain: a platform's error
+    may name people. After `unsure` the step stays open until somebody has looked.
+    """
 
     digest: str
     owner: Owner
-    outcome: Outcome
+    outcome: Result
+    native_id: str = ""
+    """Set where a thing was created or adopted."""
+    retry_after: float | None = None
+    """Seconds, where the outcome is `not-yet`."""
     looked_up: bool = False
     text: Personal | None = None
-    """The platform's own words, where it said any."""
+    """Why it is not done, and the advice, in the platform's own words."""
 
 
 class OwnerConverged(Struct, frozen=True, tag="owner:converged"):

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from hanse.model.provenance import Strength
+from hanse.model.resource import Personal
 
 Rule = Literal["guard", "deletion", "plan"]
 
@@ -18,8 +19,8 @@ class Approval(Struct, frozen=True):
     subject: str
     """Digest of what is approved: held removals of a guard, a leaving tenant, a plan."""
     rule: Rule
-    by: str
+    by: Personal
     strength: Strength
     at: datetime
     expires_at: datetime | None = None
-    reason: str = ""
+    reason: Personal | None = None

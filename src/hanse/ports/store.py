@@ -12,8 +12,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from hanse.desired.intent import Intent, Term
+from hanse.desired.accepted import AcceptedIntent as AcceptedIntent
 from hanse.journal.events import Event, GrantRevoked, Recorded
+from hanse.journal.revocation import Revocation as Revocation
 from hanse.model import Approval, Owner, Provenance, Remark
 
 
@@ -26,16 +27,6 @@ class Head(Struct, frozen=True):
     """Digest of the Directory blob."""
     settings: str
     """Digest of the Settings blob: organisation, platforms, roles."""
-
-
-class AcceptedIntent(Struct, frozen=True):
-    """What is accepted of one owner."""
-
-    intent: Intent
-    commit: str
-    """The commit whose acceptance brought this intent."""
-    held: tuple[Term, ...] = ()
-    """Grants in the intent that a tripped guard keeps although the manifest no longer has them."""
 
 
 class Status(Struct, frozen=True):
@@ -62,16 +53,27 @@ class OwnerRow(Struct, frozen=True):
     status: Status = Status()
 
 
-class Revocation(Struct, frozen=True):
-    """A revocation that still subtracts from every proposed intent."""
+class StoreError(Exception):
+    """The store cannot do what was asked. The text says what happened, `advice` what to do."""
 
-    digest: str
-    at: datetime
-    event: GrantRevoked
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Store(Protocol):
-    """One home of all that is kept. Every write is durable when its await returns."""
+    """One home of all that is kept. Every write is durable when its await returns.
+
+    Every method raises StoreError where the store cannot do it, and TypeError where a Secret was to be kept.
+    """
+
+    async def hold(self) -> None:
+        """Be the one that accepts and converges, until `close`. Raises StoreError naming the one that is already.
+
+        `append` and `accept` do it by themselves; call it first to be refused before anybody is asked anything.
+        Reading, approving and revoking need no hold.
+        """
+        ...
 
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
@@ -120,7 +122,7 @@ class Store(Protocol):
         ...
 
     async def open_steps(self) -> list[tuple[str, Owner]]:
-        """Digest and owner of steps intended and never concluded."""
+        """Digest and owner of steps intended and never concluded, or concluded `unsure`, oldest first."""
         ...
 
     async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
@@ -147,9 +149,7 @@ class Store(Protocol):
         """The commit up to which provenance was read; empty if never."""
         ...
 
-    async def keep_provenance(
-        self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]
-    ) -> None:
+    async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
         """Store provenance read up to a commit, in one transaction."""
         ...
 

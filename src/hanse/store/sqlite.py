@@ -1,0 +1,459 @@
+"""The store of one machine: everything in one SQLite file.
+
+Text about people goes into the table `personal` only, wherever it came in: events, approvals, revocations and
+provenance hold its marks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from hanse.desired.accepted import AcceptedIntent, Held
+from hanse.desired.intent import Intent
+from hanse.foundation import canonical
+from hanse.journal import chain, record
+from hanse.journal.events import (
+    ApprovalGiven,
+    Event,
+    GrantRevoked,
+    OrganizationAccepted,
+    Recorded,
+    StepConcluded,
+    StepIntended,
+)
+from hanse.journal.revocation import Revocation
+from hanse.model import Approval, Owner, Provenance, Remark, parse_owner
+from hanse.ports.store import Head, OwnerRow, Status, StoreError
+from hanse.store.engine import Engine, Row, Sql
+from hanse.store.hold import Hold
+
+_BATCH = 500
+"""Rows that a stream reads at once."""
+_T = TypeVar("_T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_intent = msgspec.json.Decoder(Intent)
+_held = msgspec.json.Decoder(tuple[Held, ...])
+_remarks = msgspec.json.Decoder(tuple[Remark, ...])
+_approval = msgspec.json.Decoder(Approval)
+_revocation = msgspec.json.Decoder(GrantRevoked)
+_provenance = msgspec.json.Decoder(Provenance)
+
+
+class _Entry(NamedTuple):
+    """An event, ready to be written."""
+
+    event: Event
+    body: bytes
+    texts: dict[str, str]
+
+
+class SqliteStore:
+    """Implements `ports.store.Store`. Any number of tasks may use it at once; other processes may read meanwhile."""
+
+    def __init__(self, engine: Engine, hold: Hold, key: bytes) -> None:
+        """Use `open`."""
+        self._engine = engine
+        self._hold = hold
+        self._key = key
+        self._writer = secrets.token_hex(8)
+
+    @classmethod
+    def open(cls, path: Path) -> SqliteStore:
+        """Open the store in that file; make it, and its folder, where there is none.
+
+        Raises StoreError where it is no store of Hanse's, was written by a newer Hanse or may not be written.
+        """
+        engine = Engine(path)
+        key = engine.submit(_journal_key).result()
+        return cls(engine, Hold(path.with_name(path.name + ".lock")), key)
+
+    async def hold(self) -> None:
+        """Be the one that accepts and converges, until `close`."""
+        self._hold.take()
+
+    async def close(self) -> None:
+        """Release the store. May be called twice."""
+        await self._engine.close()
+        self._hold.release()
+
+    # The journal
+
+    async def append(self, events: Sequence[Event], at: datetime) -> None:
+        """Write events to the journal, all or none."""
+        self._hold.take()
+        await self._engine.write(partial(self._write_events, self._entries(events), at))
+
+    async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
+        """Recorded events in order, beyond that sequence."""
+        while records := await self._engine.read(partial(_read_journal, after)):
+            for recorded in records:
+                yield recorded
+            after = records[-1].sequence
+
+    async def personal(self, marks: Iterable[str]) -> dict[str, str]:
+        """Texts about people by their keyed digests; erased ones are missing."""
+        return await self._engine.read(partial(_read_personal, list(marks)))
+
+    async def chain(self) -> None:
+        """Link what was appended since the last time."""
+        while await self._engine.write(_link_some) == _BATCH:
+            pass
+
+    async def open_steps(self) -> list[tuple[str, Owner]]:
+        """Digest and owner of steps intended and never concluded, or concluded `unsure`, oldest first."""
+        rows = await self._engine.read(
+            lambda sql: sql.run("SELECT digest, owner FROM open_step ORDER BY since, digest")
+        )
+        return [(digest, parse_owner(owner)) for digest, owner in rows]
+
+    # The accepted state
+
+    async def head(self) -> Head | None:
+        """The accepted state; None before the first acceptance."""
+        rows = await self._engine.read(
+            lambda sql: sql.run("SELECT commit_id, at, directory, settings FROM head")
+        )
+        return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
+
+    async def accept(
+        self,
+        head: Head,
+        changed: Mapping[Owner, AcceptedIntent],
+        blobs: Mapping[str, bytes],
+        events: Sequence[Event],
+    ) -> None:
+        """Move to a new accepted state, with its events, in one transaction."""
+        self._hold.take()
+        entries = self._entries(events)
+
+        def job(sql: Sql) -> None:
+            sql.run_many(_KEEP_BLOB, blobs.items())
+            for owner, accepted in changed.items():
+                content = canonical.encode(accepted.intent)
+                intent = canonical.digest_bytes(content)
+                sql.run(_KEEP_BLOB, intent, content)
+                held = canonical.encode(accepted.held)
+                sql.run(
+                    "INSERT INTO owner (owner, intent, commit_id, held) VALUES ($1, $2, $3, $4)"
+                    " ON CONFLICT (owner) DO UPDATE SET"
+                    " intent = excluded.intent, commit_id = excluded.commit_id, held = excluded.held",
+                    *(str(owner), intent, accepted.commit, held),
+                )
+            sql.run(
+                "INSERT INTO head (one, commit_id, at, directory, settings) VALUES (1, $1, $2, $3, $4)"
+                " ON CONFLICT (one) DO UPDATE SET commit_id = excluded.commit_id, at = excluded.at,"
+                " directory = excluded.directory, settings = excluded.settings",
+                *(head.commit, _microseconds(head.at), head.directory, head.settings),
+            )
+            self._write_events(entries, head.at, sql)
+
+        await self._engine.write(job)
+
+    async def blob(self, digest: str) -> bytes | None:
+        """Content that was stored with an acceptance (directories, settings, intents)."""
+        rows = await self._engine.read(
+            lambda sql: sql.run("SELECT content FROM blob WHERE digest = $1", digest)
+        )
+        return rows[0][0] if rows else None
+
+    # Owners
+
+    async def owners(self) -> AsyncIterator[OwnerRow]:
+        """All rows in the order of `str(owner)`, streamed."""
+        after = ""
+        while rows := await self._engine.read(partial(_read_owners, after)):
+            for row in rows:
+                yield row
+            after = str(rows[-1].owner)
+
+    async def owner(self, owner: Owner) -> OwnerRow | None:
+        """One row."""
+        rows = await self._engine.read(
+            lambda sql: sql.run(f"{_OWNER_ROWS} WHERE owner.owner = $1", str(owner))
+        )
+        return _owner_row(rows[0]) if rows else None
+
+    async def record(self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = ()) -> None:
+        """Note what a pass found; forget owners that are gone."""
+        rows = [(str(owner), *_status_values(status)) for owner, status in statuses.items()]
+        forgotten = [(str(owner),) for owner in gone]
+
+        def job(sql: Sql) -> None:
+            sql.run_many(
+                "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, observed_at = $5,"
+                " steps_left = $6, waits = $7, remarks = $8 WHERE owner = $1",
+                rows,
+            )
+            sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
+
+        await self._engine.write(job)
+
+    # Approvals and revocations
+
+    async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
+        """Keep a yes."""
+        entries = self._entries(events)
+
+        def job(sql: Sql) -> None:
+            self._keep_approval(approval, sql)
+            self._write_events(entries, approval.at, sql)
+
+        await self._engine.write(job)
+
+    async def approvals(self, now: datetime) -> dict[str, Approval]:
+        """Those not expired, by subject."""
+
+        def job(sql: Sql) -> dict[str, Approval]:
+            contents = [
+                content
+                for (content,) in sql.run(
+                    "SELECT content FROM approval WHERE expires_at IS NULL OR expires_at > $1",
+                    _microseconds(now),
+                )
+            ]
+            kept = _with_texts([_approval.decode(content) for content in contents], contents, sql)
+            return {approval.subject: approval for approval in kept}
+
+        return await self._engine.read(job)
+
+    async def revoke(self, event: GrantRevoked, at: datetime) -> Revocation:
+        """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
+        entries = self._entries([event])
+        await self._engine.write(partial(self._write_events, entries, at))
+        return Revocation(canonical.digest_bytes(entries[0].body), at, event)
+
+    async def revocations(self) -> list[Revocation]:
+        """Those that still subtract, oldest first."""
+
+        def job(sql: Sql) -> list[Revocation]:
+            rows = sql.run("SELECT digest, at, content FROM revocation ORDER BY at, digest")
+            masked = [_revocation.decode(content) for _, _, content in rows]
+            events = _with_texts(masked, [content for _, _, content in rows], sql)
+            return [
+                Revocation(digest, _instant(at), event)
+                for (digest, at, _), event in zip(rows, events, strict=True)
+            ]
+
+        return await self._engine.read(job)
+
+    # What git told
+
+    async def provenance(self, sources: Iterable[str]) -> dict[str, Provenance]:
+        """Who brought these declarations to their present form, where it is known."""
+        wanted = list(sources)
+
+        def job(sql: Sql) -> dict[str, Provenance]:
+            rows = sql.run_in("SELECT source, content FROM provenance WHERE source IN", wanted)
+            masked = [_provenance.decode(content) for _, content in rows]
+            found = _with_texts(masked, [content for _, content in rows], sql)
+            return {source: provenance for (source, _), provenance in zip(rows, found, strict=True)}
+
+        return await self._engine.read(job)
+
+    async def provenance_until(self) -> str:
+        """The commit up to which provenance was read; empty if never."""
+        return await self._engine.read(partial(_meta, "provenance-until"))
+
+    async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
+        """Store provenance read up to a commit, in one transaction."""
+        forgotten = [(source,) for source in gone]
+
+        def job(sql: Sql) -> None:
+            for source, provenance in rows.items():
+                masked, texts = record.masked(provenance, self._key)
+                sql.run_many(_KEEP_PERSONAL, texts.items())
+                sql.run(
+                    "INSERT INTO provenance (source, content) VALUES ($1, $2)"
+                    " ON CONFLICT (source) DO UPDATE SET content = excluded.content",
+                    *(source, canonical.encode(masked)),
+                )
+            sql.run_many("DELETE FROM provenance WHERE source = $1", forgotten)
+            sql.run(_KEEP_META, "provenance-until", until)
+
+        await self._engine.write(job)
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        wanted = list(blob_ids)
+        return await self._engine.read(
+            lambda sql: dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
+        )
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id."""
+        await self._engine.write(
+            lambda sql: sql.run_many(
+                "INSERT INTO parsed (blob_id, content) VALUES ($1, $2)"
+                " ON CONFLICT (blob_id) DO UPDATE SET content = excluded.content",
+                rows.items(),
+            )
+        )
+
+    def _entries(self, events: Sequence[Event]) -> list[_Entry]:
+        """Encoded before anything is written: what cannot be recorded raises here."""
+        return [_Entry(event, *record.encode(event, self._key)) for event in events]
+
+    def _write_events(self, entries: Sequence[_Entry], at: datetime, sql: Sql) -> None:
+        """Add to the journal and to the views that are made from it, in the transaction under way."""
+        ((sequence, number),) = sql.run(
+            "SELECT (SELECT coalesce(max(sequence), 0) FROM journal),"
+            " (SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1)",
+            self._writer,
+        )
+        for count, (event, body, texts) in enumerate(entries, 1):
+            sql.run(
+                "INSERT INTO journal (sequence, writer, number, at, body) VALUES ($1, $2, $3, $4, $5)",
+                *(sequence + count, self._writer, number + count, _microseconds(at), body),
+            )
+            sql.run_many(_KEEP_PERSONAL, texts.items())
+            match event:
+                case StepIntended():
+                    sql.run(
+                        "INSERT INTO open_step (digest, owner, since) VALUES ($1, $2, $3)"
+                        " ON CONFLICT (digest) DO NOTHING",
+                        *(event.digest, str(event.step.owner), sequence + count),
+                    )
+                case StepConcluded() if event.outcome != "unsure":
+                    sql.run("DELETE FROM open_step WHERE digest = $1", event.digest)
+                case OrganizationAccepted():
+                    lapsed = [(digest,) for digest in event.lapsed]
+                    sql.run_many("DELETE FROM revocation WHERE digest = $1", lapsed)
+                case ApprovalGiven():
+                    self._keep_approval(event.approval, sql)
+                case GrantRevoked():
+                    sql.run(
+                        "INSERT INTO revocation (digest, at, content) VALUES ($1, $2, $3)"
+                        " ON CONFLICT (digest) DO NOTHING",
+                        *(canonical.digest_bytes(body), _microseconds(at), body),
+                    )
+
+    def _keep_approval(self, approval: Approval, sql: Sql) -> None:
+        masked, texts = record.masked(approval, self._key)
+        sql.run_many(_KEEP_PERSONAL, texts.items())
+        expires_at = approval.expires_at and _microseconds(approval.expires_at)
+        sql.run(
+            "INSERT INTO approval (subject, expires_at, content) VALUES ($1, $2, $3)"
+            " ON CONFLICT (subject) DO UPDATE SET"
+            " expires_at = excluded.expires_at, content = excluded.content",
+            *(approval.subject, expires_at, canonical.encode(masked)),
+        )
+
+
+_KEEP_BLOB = "INSERT INTO blob (digest, content) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
+_KEEP_PERSONAL = "INSERT INTO personal (mark, text) VALUES ($1, $2) ON CONFLICT (mark) DO NOTHING"
+_KEEP_META = (
+    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_OWNER_ROWS = (
+    "SELECT owner.owner, blob.content, commit_id, held,"
+    " applied, directory, applied_at, observed_at, steps_left, waits, remarks"
+    " FROM owner JOIN blob ON blob.digest = owner.intent"
+)
+
+
+def _journal_key(sql: Sql) -> bytes:
+    """The key of all marks of this store, made when it is first asked for."""
+    key = _meta("journal-key", sql)
+    if not key:
+        key = secrets.token_hex(32)
+        sql.run(_KEEP_META, "journal-key", key)
+    return bytes.fromhex(key)
+
+
+def _meta(name: str, sql: Sql) -> str:
+    rows = sql.run("SELECT value FROM meta WHERE name = $1", name)
+    return rows[0][0] if rows else ""
+
+
+def _read_journal(after: int, sql: Sql) -> list[Recorded]:
+    rows = sql.run(
+        "SELECT sequence, writer, number, at, body, chain FROM journal"
+        " WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+        *(after, _BATCH),
+    )
+    return [_recorded(row) for row in rows]
+
+
+def _link_some(sql: Sql) -> int:
+    """Link the oldest records that have no link; how many there were, _BATCH at most."""
+    last = sql.run("SELECT sequence, chain FROM journal WHERE chain <> '' ORDER BY sequence DESC LIMIT 1")
+    sequence, previous = last[0] if last else (0, chain.GENESIS)
+    links = []
+    records = _read_journal(sequence, sql)
+    for recorded in records:
+        previous = chain.link(previous, recorded)
+        links.append((recorded.sequence, previous))
+    sql.run_many("UPDATE journal SET chain = $2 WHERE sequence = $1", links)
+    return len(records)
+
+
+def _recorded(row: Row) -> Recorded:
+    sequence, writer, number, at, body, its_chain = row
+    try:
+        return Recorded(sequence, writer, number, _instant(at), body, its_chain)
+    except OverflowError as error:
+        raise StoreError(
+            f"journal record {sequence} was edited: its instant lies outside the calendar",
+            "restore the store from a backup",
+        ) from error
+
+
+def _read_personal(marks: list[str], sql: Sql) -> dict[str, str]:
+    return dict(sql.run_in("SELECT mark, text FROM personal WHERE mark IN", marks))
+
+
+def _with_texts(masked: list[_T], contents: list[bytes], sql: Sql) -> list[_T]:
+    """The values with their texts put back in, all texts read at once."""
+    texts = _read_personal([mark for content in contents for mark in record.marks(content)], sql)
+    return [record.unmasked(value, texts) for value in masked]
+
+
+def _read_owners(after: str, sql: Sql) -> list[OwnerRow]:
+    rows = sql.run(f"{_OWNER_ROWS} WHERE owner.owner > $1 ORDER BY owner.owner LIMIT $2", after, _BATCH)
+    return [_owner_row(row) for row in rows]
+
+
+def _owner_row(row: Row) -> OwnerRow:
+    owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, waits, remarks = row
+    return OwnerRow(
+        parse_owner(owner),
+        AcceptedIntent(_intent.decode(intent), commit, _held.decode(held)),
+        Status(
+            applied,
+            directory,
+            None if applied_at is None else _instant(applied_at),
+            None if observed_at is None else _instant(observed_at),
+            steps_left,
+            waits,
+            _remarks.decode(remarks),
+        ),
+    )
+
+
+def _status_values(status: Status) -> Row:
+    """In the order of the columns."""
+    return (
+        status.applied,
+        status.directory,
+        status.applied_at and _microseconds(status.applied_at),
+        status.observed_at and _microseconds(status.observed_at),
+        status.steps_left,
+        status.waits,
+        canonical.encode(status.remarks),
+    )
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
