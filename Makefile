@@ -11,10 +11,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 REPORT := .pytest_cache/report.xml
 
-# The newest Python that is new enough and really runs: a name on the PATH may be a shim without anything behind it.
-find_python = for name in python3.13 python3.12 python3.11 python3; do \
-	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; \
-	done || true
+# The newest Python that is new enough, really runs (a name on the PATH may be a shim without anything behind it) and
+# can make virtual environments.
+define find_python
+found=; for name in python3.13 python3.12 python3.11 python3; do \
+	    "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    found=$$name; "$$name" -c 'import venv, ensurepip' 2>/dev/null && break; \
+	  done; \
+	  [ -n "$$found" ] || { echo "Hanse needs Python 3.11 or newer; none was found on the PATH" \
+	    "(Debian 12: apt install python3 python3-venv)." >&2; exit 1; }; \
+	  "$$found" -c 'import venv, ensurepip' 2>/dev/null || { echo "$$found has no venv and ensurepip, which Hanse needs" \
+	    "(Debian: apt install python3-venv)." >&2; exit 1; }
+endef
 
 .PHONY: help
 help: ## list the targets
@@ -62,14 +70,10 @@ clean: ## remove what the other targets made in this folder
 
 $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@command -v git >/dev/null || { echo "Hanse needs git, which is not on the PATH (Debian: apt install git)." >&2; exit 1; }
-	@[ -x $(BIN)/python ] || { \
-	  python=$$($(find_python)); \
-	  [ -n "$$python" ] || { \
-	    echo "Hanse needs Python 3.11 or newer; none was found on the PATH (Debian 12: apt install python3 python3-venv)." >&2; exit 1; }; \
-	  "$$python" -c 'import venv, ensurepip' 2>/dev/null || { \
-	    echo "$$python has no venv and ensurepip, which Hanse needs (Debian: apt install python3-venv)." >&2; exit 1; }; \
-	  echo "making $(VENV) with $$($$python --version)"; \
-	  "$$python" -m venv $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  $(find_python); \
+	  echo "making $(VENV) with $$($$found --version)"; \
+	  "$$found" -m venv --clear $(VENV); }
 	@echo "installing what requirements/dev.txt locks"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/dev.txt
