@@ -15,7 +15,7 @@ from msgspec import Struct
 from hanse.desired.accepted import AcceptedIntent as AcceptedIntent
 from hanse.journal.events import Event, GrantRevoked, Recorded
 from hanse.journal.revocation import Revocation as Revocation
-from hanse.model import Approval, Owner, Provenance, Remark
+from hanse.model import Approval, Owner, Provenance, Remark, Step
 
 
 class Head(Struct, frozen=True):
@@ -102,7 +102,7 @@ class Store(Protocol):
         blobs: Mapping[str, bytes],
         events: Sequence[Event],
     ) -> None:
-        """Move to a new accepted state, with its events, in one transaction."""
+        """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too."""
         ...
 
     def owners(self) -> AsyncIterator[OwnerRow]:
@@ -118,11 +118,11 @@ class Store(Protocol):
         ...
 
     async def blob(self, digest: str) -> bytes | None:
-        """Content that was stored with an acceptance (directories, settings, intents)."""
+        """Content that was stored with an acceptance (directories, settings, intents): canonical JSON."""
         ...
 
-    async def open_steps(self) -> list[tuple[str, Owner]]:
-        """Digest and owner of steps intended and never concluded, or concluded `unsure`, oldest first."""
+    async def open_steps(self) -> list[tuple[str, Step]]:
+        """Steps intended and never concluded, or concluded `unsure`, with their digests, oldest first."""
         ...
 
     async def approve(self, approval: Approval, events: Sequence[Event]) -> None:

@@ -29,7 +29,7 @@ from hanse.journal.events import (
     StepIntended,
 )
 from hanse.journal.revocation import Revocation
-from hanse.model import Approval, Owner, Provenance, Remark, parse_owner
+from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
 from hanse.ports.store import Head, OwnerRow, Status, StoreError
 from hanse.store.engine import Engine, Row, Sql
 from hanse.store.hold import Hold
@@ -43,6 +43,7 @@ _intent = msgspec.json.Decoder(Intent)
 _held = msgspec.json.Decoder(tuple[Held, ...])
 _remarks = msgspec.json.Decoder(tuple[Remark, ...])
 _approval = msgspec.json.Decoder(Approval)
+_intended = msgspec.json.Decoder(StepIntended)
 _revocation = msgspec.json.Decoder(GrantRevoked)
 _provenance = msgspec.json.Decoder(Provenance)
 
@@ -88,8 +89,9 @@ class SqliteStore:
 
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
-        self._hold.take()
-        await self._engine.write(partial(self._write_events, self._entries(events), at))
+        if events:
+            self._hold.take()
+            await self._engine.write(partial(self._write_events, self._entries(events), at))
 
     async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
         """Recorded events in order, beyond that sequence."""
@@ -107,12 +109,9 @@ class SqliteStore:
         while await self._engine.write(_link_some) == _BATCH:
             pass
 
-    async def open_steps(self) -> list[tuple[str, Owner]]:
-        """Digest and owner of steps intended and never concluded, or concluded `unsure`, oldest first."""
-        rows = await self._engine.read(
-            lambda sql: sql.run("SELECT digest, owner FROM open_step ORDER BY since, digest")
-        )
-        return [(digest, parse_owner(owner)) for digest, owner in rows]
+    async def open_steps(self) -> list[tuple[str, Step]]:
+        """Steps intended and never concluded, or concluded `unsure`, with their digests, oldest first."""
+        return await self._engine.read(_read_open_steps)
 
     # The accepted state
 
@@ -317,9 +316,9 @@ class SqliteStore:
             match event:
                 case StepIntended():
                     sql.run(
-                        "INSERT INTO open_step (digest, owner, since) VALUES ($1, $2, $3)"
+                        "INSERT INTO open_step (digest, sequence) VALUES ($1, $2)"
                         " ON CONFLICT (digest) DO NOTHING",
-                        *(event.digest, str(event.step.owner), sequence + count),
+                        *(event.digest, sequence + count),
                     )
                 case StepConcluded() if event.outcome != "unsure":
                     sql.run("DELETE FROM open_step WHERE digest = $1", event.digest)
@@ -393,6 +392,18 @@ def _link_some(sql: Sql) -> int:
         links.append((recorded.sequence, previous))
     sql.run_many("UPDATE journal SET chain = $2 WHERE sequence = $1", links)
     return len(records)
+
+
+def _read_open_steps(sql: Sql) -> list[tuple[str, Step]]:
+    bodies = [
+        body
+        for (body,) in sql.run(
+            "SELECT body FROM journal JOIN open_step ON open_step.sequence = journal.sequence"
+            " ORDER BY journal.sequence"
+        )
+    ]
+    masked = [_intended.decode(body) for body in bodies]
+    return [(event.digest, event.step) for event in _with_texts(masked, bodies, sql)]
 
 
 def _recorded(row: Row) -> Recorded:

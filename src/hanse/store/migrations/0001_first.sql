@@ -55,8 +55,7 @@ CREATE TABLE owner (
 
 CREATE TABLE open_step (
   digest text PRIMARY KEY,
-  owner text NOT NULL,
-  since integer NOT NULL
+  sequence integer NOT NULL REFERENCES journal (sequence)
 ) STRICT;
 
 CREATE TABLE approval (
