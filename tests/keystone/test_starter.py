@@ -288,7 +288,7 @@ def killed_parent(folder: Path, how: str) -> int:
     """Let another process start a Keystone, kill that process without mercy; the Keystone's process id."""
     command = [sys.executable, "-c", PARENT, str(folder), how]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         assert exists(pid)

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -157,10 +157,10 @@ class Keystone:
         Raises:
             KeystoneError: none is running there.
         """
-        url = folder / "keystone.url"
-        if not (_alive(folder) and url.exists()):
+        url, pid = folder / "keystone.url", _pid(folder)
+        if not _alive(folder) or not url.exists() or pid is None:
             raise KeystoneError(f"no Keystone is running in {folder}")
-        return cls(folder, url.read_text(), _pid(folder), Admin((folder / "admin.password").read_text()))
+        return cls(folder, url.read_text(), pid, Admin((folder / "admin.password").read_text()))
 
     @property
     def running(self) -> bool:
@@ -293,6 +293,7 @@ def start(  # noqa: PLR0913 (options, all with a default)
         seed(folder, venv, estate)
     url, log = folder / "keystone.url", folder / "keystone.log"
     url.unlink(missing_ok=True)
+    (folder / "keystone.pid").write_text("")  # not unlinked: two who start at once must meet at the same lock
     command = _server(venv, "serve", folder, f"--port={port}", f"--threads={threads}")
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
@@ -309,21 +310,18 @@ def start(  # noqa: PLR0913 (options, all with a default)
     def ended() -> bool:
         return not _alive(folder) if detached else process.poll() is not None
 
-    ready = False
     try:
         _wait(lambda: url.exists() or ended(), patience)
-        ready = url.exists()
         outcome = "ended" if ended() else f"was not ready after {patience:g} s"
     finally:
-        if not ready:
+        if not url.exists():
             _end(folder, grace=0)
             _reap(process)
-    if not ready:
+    if not url.exists():
         raise KeystoneError(
             f"Keystone {outcome}. The end of {log}:\n{_tail(log.read_text(errors='replace'))}"
         )
-    admin = Admin((folder / "admin.password").read_text())
-    return Keystone(folder, url.read_text(), _pid(folder), admin, None if detached else process)
+    return replace(Keystone.attach(folder), _process=None if detached else process)
 
 
 _CONFIGURATION = """\
@@ -370,7 +368,8 @@ def _write_secret(path: Path, text: str) -> None:
 
 def _server(venv: Path, command: str, folder: Path, *options: str) -> list[str]:
     # Without -I the program's own folder comes first on its path, and `import keystone` finds this very file.
-    return [str(_python(venv)), "-I", str(_SERVER), command, str(folder.resolve()), *options]
+    # Without -W the log begins with deprecations that are OpenStack's own to mend.
+    return [str(_python(venv)), "-I", "-W", "ignore", str(_SERVER), command, str(folder.resolve()), *options]
 
 
 def _environment() -> dict[str, str]:
@@ -413,8 +412,12 @@ def _alive(folder: Path) -> bool:
     return False
 
 
-def _pid(folder: Path) -> int:
-    return int((folder / "keystone.pid").read_text())
+def _pid(folder: Path) -> int | None:
+    """The process id in the folder's pid file, which means something only while that file is locked."""
+    try:
+        return int((folder / "keystone.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _end(folder: Path, grace: float) -> None:
@@ -423,10 +426,11 @@ def _end(folder: Path, grace: float) -> None:
     A foreign process that came by the same process id later is never hit, because the lock is asked before.
     """
     for how, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-        if not _alive(folder):
+        pid = _pid(folder)
+        if pid is None or not _alive(folder):
             return
-        with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(_pid(folder), how)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)
         _wait(lambda: not _alive(folder), seconds)
 
 

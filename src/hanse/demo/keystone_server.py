@@ -90,15 +90,16 @@ def prepare(folder):
 def serve(folder, port, threads, detach):
     """Serve until killed, or, unless detached, until stdin ends: it shall not outlive whoever started it."""
     lock = hold(folder / "keystone.pid")
-    if detach:
-        if os.fork():
-            os._exit(0)  # the child has inherited the lock
-        os.setsid()
-    else:
+    pid = os.fork() if detach else os.getpid()
+    if pid:
+        lock.write(str(pid))
+        lock.flush()
+    if not detach:
         threading.Thread(target=end_with_stdin, daemon=True).start()
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    elif pid:
+        os._exit(0)  # the child has inherited the lock
+    else:
+        os.setsid()
 
     from cheroot import wsgi
 
@@ -125,6 +126,7 @@ def hold(path):
         except BlockingIOError:
             time.sleep(0.05)
         else:
+            file.truncate(0)
             return file
     sys.exit(f"a Keystone is running in {path.parent}")
 
