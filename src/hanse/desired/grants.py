@@ -1,0 +1,99 @@
+"""Rules of grants: who, in which role, in which interval; the same inline and in files of their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hanse.desired.findings import Steps
+from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, AccessRow, Grant
+from hanse.desired.manifest import Id, Scope
+from hanse.desired.report import Report
+from hanse.desired.terms import BadTime, read_term
+
+
+def check_access(report: Report, now: datetime) -> None:
+    """Report what is wrong with any grant, and warn of those that give nobody anything."""
+    manifest = report.manifest
+    roles = _roles_by_scope(report)
+    for grant in manifest.grants.values():
+        _scope(report, grant)
+    for scope, row, identity, steps in manifest.access_rows():
+        if (row.user is None) == (row.group is None):
+            _who(report, row, identity, steps)
+        elif row.user is not None:
+            user = manifest.users.get(row.user)
+            if user is None:
+                report.dangling(identity, (*steps, "user"), "User", row.user)
+            elif user.state == "disabled":
+                message = f"user '{row.user}' is disabled, so this gives nobody access"
+                report.warning(identity, "disabled-user", message, "take it out", (*steps, "user"))
+        elif row.group is not None:
+            group = manifest.groups.get(row.group)
+            if group is None:
+                report.dangling(identity, (*steps, "group"), "Group", row.group)
+            elif not group.members and ("Group", row.group) not in manifest.unsound:
+                message = f"group '{row.group}' is empty, so this gives nobody access"
+                report.warning(identity, "empty-group", message, "add members", (*steps, "group"))
+        if row.role not in roles[_level(scope)]:
+            _role(report, row.role, _level(scope), roles, identity, (*steps, "role"))
+        if row.from_ is not None or row.until is not None:
+            _interval(report, row, identity, steps, now)
+
+
+_ON = {"organization": "the organization", "workspace": "a workspace", "project": "a project"}
+
+
+def _level(scope: Scope) -> str:
+    return "project" if scope[1] else "workspace" if scope[0] else "organization"
+
+
+def _roles_by_scope(report: Report) -> dict[str, set[str]]:
+    roles: dict[str, set[str]] = {"organization": set(), "workspace": set(), "project": set()}
+    roles["project"].update(BUILT_IN_PROJECT_ROLES)
+    for role in report.manifest.roles.values():
+        roles[role.scope].add(role.name)
+    return roles
+
+
+def _scope(report: Report, grant: Grant) -> None:
+    identity: Id = ("Grant", grant.name)
+    if grant.project is not None and grant.workspace is None:
+        message = "a grant on a project needs its workspace, for project names are unique only within one"
+        report.error(identity, "missing-field", message, "add 'workspace: …'", ("project",), key=True)
+    elif grant.workspace is not None:
+        report.refer(identity, ("workspace",), "Workspace", grant.workspace)
+        if grant.project is not None and report.manifest.declared(("Workspace", grant.workspace)):
+            report.refer(identity, ("project",), "Project", grant.workspace, grant.project)
+
+
+def _who(report: Report, row: AccessRow | Grant, identity: Id, steps: Steps) -> None:
+    if row.user is None:
+        message = "this grant names nobody"
+        report.error(identity, "user-or-group", message, "add 'user: …' or 'group: …'", steps)
+    else:
+        message = "a grant is for a user or for a group, not for both"
+        report.error(identity, "user-or-group", message, "make it two grants", (*steps, "group"), key=True)
+
+
+def _role(
+    report: Report, role: str, level: str, roles: dict[str, set[str]], identity: Id, steps: Steps
+) -> None:
+    declare = f"declare a Role with 'scope: {level}'"
+    if role in report.manifest.roles or role in BUILT_IN_PROJECT_ROLES:
+        scope = next(scope for scope, names in roles.items() if role in names)
+        fitting = ", ".join(sorted(roles[level]))
+        message = f"role '{role}' is of scope {scope}, and this grant is on {_ON[level]}"
+        advice = f"roles that fit: {fitting}" if fitting else declare
+        report.error(identity, "role-scope", message, advice, steps)
+    elif not report.manifest.declared(("Role", role)):
+        advice = report.meant(f"Role {level}", role, roles[level]) or declare
+        report.error(identity, "unknown-reference", f"unknown role '{role}'", advice, steps)
+
+
+def _interval(report: Report, row: AccessRow | Grant, identity: Id, steps: Steps, now: datetime) -> None:
+    term = read_term(row, report.manifest.zone)
+    if isinstance(term, BadTime):
+        report.error(identity, "bad-interval", term.message, term.advice, (*steps, term.field))
+    elif term.expired(now):
+        message = f"the time of this grant was over at {row.until}"
+        report.warning(identity, "expired-grant", message, "take it out", (*steps, "until"))

@@ -1,0 +1,224 @@
+"""From the files of one commit to a manifest and everything that is wrong with it. Opens nothing.
+
+Which files: every `*.yaml` and `*.yml`, except those below a name that begins with a dot (`is_manifest`), and
+except what `Organization.ignore` names. A file of these that is no Hanse document is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hanse.desired.findings import Finding, Spot, diagnostics, of_mistake
+from hanse.desired.kinds import Document, Organization
+from hanse.desired.manifest import Declared, Id, Manifest
+from hanse.desired.mistakes import mistakes, without
+from hanse.desired.references import check
+from hanse.desired.vocabulary import Vocabulary
+from hanse.foundation import yaml
+from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the files of one commit."""
+
+    manifest: Manifest
+    """What is sound; all of it if there are no errors."""
+    diagnostics: list[Diagnostic]
+    """All errors and warnings, in the order of the files."""
+    rows: dict[str, bytes]
+    """By path: what to keep for each newly parsed sound file's content, and to give as `known` next time."""
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
+    return path.endswith((".yaml", ".yml")) and not path.startswith(".") and "/." not in path
+
+
+def load(
+    files: Mapping[str, bytes],
+    vocabulary: Vocabulary,
+    now: datetime,
+    *,
+    known: Mapping[str, bytes] | None = None,
+    links: Collection[str] = (),
+) -> Loaded:
+    """Read all files of a commit and check that they hold together.
+
+    `files` is iterated for paths; the bytes of a path that `known` has a row for are asked for only if an
+    error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
+    another version of the language are not used. `links` are paths of the manifest that are symbolic links or
+    submodules: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
+    time is over.
+    """
+    reading = _Reading(vocabulary)
+    known = known or {}
+    for path in files:
+        if is_manifest(path):
+            row = known.get(path)
+            if row is None or not reading.recall(path, row):
+                reading.read(path, files[path])
+    reading.ignore()
+    unsound = reading.unsound()
+    manifest = Manifest(reading.declared, vocabulary, files, unsound)
+    findings = reading.findings()
+    if findings:
+        declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
+        whole = Manifest(declared, vocabulary, files, unsound)
+        findings += _independent(check(whole, now), findings)
+    else:
+        findings = check(manifest, now)
+    found = [*reading.syntax, *diagnostics(findings, files), *_links(links, reading.ignored)]
+    if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
+        advice = "add organization.yaml with 'kind: Organization' and a 'name'"
+        found.append(error("no-organization", "no organization is declared", advice))
+    return Loaded(manifest, in_order(found), reading.rows)
+
+
+def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings without those about a whole that has a mistake in it: they may only follow from the mistake."""
+    wrong: dict[Spot, list[Finding]] = {}
+    for mistake in of_form:
+        wrong.setdefault(mistake.spot, []).append(mistake)
+    for finding in findings:
+        length = len(finding.steps)
+        if all(m.steps[:length] != finding.steps for m in wrong.get(finding.spot, ())):
+            yield finding
+
+
+class _Unsound(NamedTuple):
+    """A document that could not be typed."""
+
+    spot: Spot
+    value: dict[str, Any]
+
+
+class _Reading:
+    """The files of one commit as far as they were read."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.declared: list[Declared] = []
+        self.rows: dict[str, bytes] = {}
+        self.ignored: re.Pattern[str] | None = None
+        self._failed: list[_Unsound] = []
+        self.syntax: list[Diagnostic] = []
+        """What is not even YAML."""
+
+    def recall(self, path: str, row: bytes) -> bool:
+        """Take a file's documents from the cache; False where the row is of another language."""
+        documents = decode_documents(row, self.vocabulary)
+        if documents is None:
+            return False
+        self.declared += [Declared(document, Spot(path, index)) for index, document in documents]
+        return True
+
+    def read(self, path: str, data: bytes) -> None:
+        """Parse and type a file."""
+        parsed = yaml.parse(data, path)
+        documents: list[tuple[int, Document]] = []
+        for item in parsed.documents:
+            try:
+                documents.append((item.index, self.vocabulary.typed(item.value)))
+            except msgspec.ValidationError:
+                self._failed.append(_Unsound(Spot(path, item.index), item.value))
+        self.syntax += parsed.diagnostics
+        self.declared += [Declared(document, Spot(path, index)) for index, document in documents]
+        if not parsed.diagnostics and len(documents) == len(parsed.documents):
+            self.rows[path] = encode_documents(documents, self.vocabulary)
+
+    def ignore(self) -> None:
+        """Forget the files that the organisation ignores; its own file is none of them."""
+        patterns: set[str] = set()
+        homes: set[str] = set()
+        for document, spot in self.declared:
+            if isinstance(document, Organization):
+                patterns.update(document.ignore)
+                homes.add(spot.path)
+        for failed in self._failed:
+            written = failed.value.get("ignore")
+            if failed.value.get("kind") == "Organization" and isinstance(written, list):
+                patterns.update(pattern for pattern in written if isinstance(pattern, str))
+                homes.add(failed.spot.path)
+        if not patterns:
+            return
+        ignored = self.ignored = glob(patterns)
+
+        def counts(path: str) -> bool:
+            return path in homes or not ignored.fullmatch(path)
+
+        self.declared = [item for item in self.declared if counts(item.spot.path)]
+        self._failed = [failed for failed in self._failed if counts(failed.spot.path)]
+        self.syntax = [d for d in self.syntax if d.place is None or counts(d.place.path)]
+        self.rows = {path: row for path, row in self.rows.items() if counts(path)}
+
+    def unsound(self) -> set[Id]:
+        """What the unsound documents are called, as far as they say so."""
+        found: set[Id] = set()
+        for failed in self._failed:
+            within = {"Project": "workspace", "LandingZone": "platform"}.get(str(failed.value.get("kind")))
+            fields = ("kind", within, "name") if within else ("kind", "name")
+            identity = tuple(failed.value.get(name) for name in fields)
+            if all(isinstance(name, str) for name in identity):
+                found.add(tuple(map(str, identity)))
+        return found
+
+    def findings(self) -> list[Finding]:
+        """Everything that is wrong with the form of single documents."""
+        return [
+            of_mistake(mistake, failed.spot)
+            for failed in self._failed
+            for mistake in mistakes(failed.value, self.vocabulary)
+        ]
+
+    def salvaged(self) -> Iterator[Declared]:
+        """Unsound documents without their wrong fields, where they are documents then."""
+        for failed in self._failed:
+            rest = without(failed.value, mistakes(failed.value, self.vocabulary))
+            try:
+                yield Declared(self.vocabulary.typed(rest), failed.spot)
+            except msgspec.ValidationError:
+                continue
+
+
+def encode_documents(documents: Iterable[tuple[int, Document]], vocabulary: Vocabulary) -> bytes:
+    """A file's documents with their indexes, as a row for the cache."""
+    return vocabulary.mark + msgspec.msgpack.encode(list(documents))
+
+
+def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Document]] | None:
+    """The documents of a row; None where it was written under another vocabulary or is damaged."""
+    if not row.startswith(vocabulary.mark):
+        return None
+    try:
+        return vocabulary.decoder.decode(memoryview(row)[len(vocabulary.mark) :])
+    except msgspec.DecodeError:
+        return None
+
+
+def glob(patterns: Iterable[str]) -> re.Pattern[str]:
+    """What matches any of some path patterns, and all that lies below a folder which matches.
+
+    `*` and `?` stay within one folder, `**` spans any number of them; all else is literal.
+    """
+    return re.compile("|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns)))
+
+
+def _glob(pattern: str) -> str:
+    parts = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
+    meaning = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(meaning.get(part, re.escape(part)) for part in parts)
+
+
+def _links(links: Iterable[str], ignored: re.Pattern[str] | None) -> Iterable[Diagnostic]:
+    for path in links:
+        if is_manifest(path) and not (ignored and ignored.fullmatch(path)):
+            message = "this is a symbolic link or a submodule, and not read"
+            advice = "put the file itself here, or name the path in Organization.ignore"
+            yield error("not-a-file", message, advice, Place(path, 1, 1))

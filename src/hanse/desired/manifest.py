@@ -1,0 +1,184 @@
+"""All sound documents of one commit, by kind and name, and where each of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from hanse.desired.compiled import Problem
+from hanse.desired.findings import Spot, Steps, place_of
+from hanse.desired.intent import Term
+from hanse.desired.kinds import (
+    AccessRow,
+    Document,
+    Grant,
+    Group,
+    LandingZone,
+    Location,
+    Organization,
+    PaymentMethod,
+    Platform,
+    Project,
+    Role,
+    User,
+    Workspace,
+)
+from hanse.desired.names import Names, ProjectName
+from hanse.desired.source import term_source
+from hanse.desired.terms import read_term
+from hanse.desired.vocabulary import Vocabulary
+from hanse.foundation.diagnostics import Diagnostic, Place
+from hanse.foundation.time import Invalid, parse_zone
+
+D = TypeVar("D", bound=Document)
+Id = tuple[str, ...]
+"""A kind and the names that tell one document of it from the others."""
+Scope = tuple[str, str]
+"""Present workspace and project of a grant; empty where it is on the workspace or on the organisation."""
+
+
+class Declared(NamedTuple):
+    """A document and where it stands."""
+
+    document: Document
+    spot: Spot
+
+
+def id_of(document: Document) -> Id:
+    """What a document is called: its kind and names."""
+    kind = type(document).__name__
+    if isinstance(document, Project):
+        return kind, document.workspace, document.name
+    if isinstance(document, LandingZone):
+        return kind, document.platform, document.name
+    return kind, cast("Any", document).name
+
+
+class Manifest:
+    """The documents of one commit. Where it has errors, what is sound of it."""
+
+    def __init__(
+        self,
+        declared: Iterable[Declared],
+        vocabulary: Vocabulary,
+        files: Mapping[str, bytes],
+        unsound: Iterable[Id] = (),
+    ) -> None:
+        """Sort documents by kind and name; of several with one name the first counts.
+
+        `files` is asked for a file's bytes only when a place in it is wanted. `unsound` names documents that
+        are there but could not be typed, so that references to them are not called dangling.
+        """
+        self.vocabulary = vocabulary
+        self.files = files
+        self.unsound = frozenset(unsound)
+        self.repeated: list[Declared] = []
+        """Documents whose name another one had already."""
+        self._declared: dict[Id, Declared] = {}
+        for item in declared:
+            if self._declared.setdefault(id_of(item.document), item) is not item:
+                self.repeated.append(item)
+        sorts: dict[str, dict[Any, Any]] = {kind: {} for kind in vocabulary.kinds}
+        for (kind, *names), (document, _) in self._declared.items():
+            sorts[kind][names[0] if len(names) == 1 else tuple(names)] = document
+        self.organizations: dict[str, Organization] = sorts["Organization"]
+        self.locations: dict[str, Location] = sorts["Location"]
+        self.platforms: dict[str, Platform] = sorts["Platform"]
+        self.landing_zones: dict[tuple[str, str], LandingZone] = sorts["LandingZone"]
+        """By platform and name."""
+        self.roles: dict[str, Role] = sorts["Role"]
+        self.workspaces: dict[str, Workspace] = sorts["Workspace"]
+        self.users: dict[str, User] = sorts["User"]
+        self.groups: dict[str, Group] = sorts["Group"]
+        self.projects: dict[ProjectName, Project] = sorts["Project"]
+        """By workspace and name."""
+        self.grants: dict[str, Grant] = sorts["Grant"]
+        self.payment_methods: dict[str, PaymentMethod] = sorts["PaymentMethod"]
+        self.names = Names(self.workspaces.values(), self.projects.values())
+
+    @property
+    def organization(self) -> Organization | None:
+        """The organisation, where exactly one is declared soundly (of several: the first)."""
+        return next(iter(self.organizations.values()), None)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone of bare dates; UTC where the organisation names none that exists."""
+        zone = parse_zone(self.organization.timezone) if self.organization else None
+        return ZoneInfo("UTC") if zone is None or isinstance(zone, Invalid) else zone
+
+    @cached_property
+    def terms(self) -> dict[Scope, list[Term]]:
+        """Sound grants by scope, inline ones and files together, in no order and with repetitions."""
+        found: dict[Scope, list[Term]] = {}
+        for scope, row, _, _ in self.access_rows():
+            if (row.user is None) != (row.group is None):
+                term = read_term(row, self.zone)
+                if isinstance(term, Term):
+                    found.setdefault(scope, []).append(term)
+        return found
+
+    def access_rows(self) -> Iterable[tuple[Scope, AccessRow | Grant, Id, Steps]]:
+        """Every grant that is declared: its scope, and where it stands (document and way to it)."""
+        for name, organization in self.organizations.items():
+            for i, row in enumerate(organization.access):
+                yield ("", ""), row, ("Organization", name), ("access", i)
+        for name, workspace in self.workspaces.items():
+            for i, row in enumerate(workspace.access):
+                yield (name, ""), row, ("Workspace", name), ("access", i)
+        for names, project in self.projects.items():
+            for i, row in enumerate(project.access):
+                yield names, row, ("Project", *names), ("access", i)
+        for name, grant in self.grants.items():
+            yield (grant.workspace or "", grant.project or ""), grant, ("Grant", name), ()
+
+    def spot(self, identity: Id) -> Spot:
+        """Where the document of that kind and name stands. Raises KeyError."""
+        return self._declared[identity].spot
+
+    def declared(self, identity: Id) -> bool:
+        """Whether a document of that kind and name is there, sound or not."""
+        return identity in self._declared or identity in self.unsound
+
+    def place(self, source: str, path: Steps = (), *, key: bool = False) -> Place | None:
+        """Where a declaration (named as in `desired.source`, by present or oldest names) or its field stands.
+
+        None where this manifest does not declare it.
+        """
+        if source.startswith("grant "):
+            found = self._grants_by_source.get(source)
+            if found is None:
+                return None
+            identity, steps = found
+            return place_of(self.files, self.spot(identity), (*steps, *path), key=key)
+        kind, _, names = source.partition(" ")
+        identity = (kind, *names.split("/"))
+        if identity not in self._declared and kind in ("Workspace", "Project"):
+            holder = self.names.holder(*identity[1:])
+            identity = id_of(holder) if holder else identity
+        if identity not in self._declared:
+            return None
+        return place_of(self.files, self.spot(identity), path, key=key)
+
+    def diagnostic(self, problem: Problem) -> Diagnostic:
+        """A finding of compile, placed in the file that declares what it is about."""
+        place = self.place(problem.source, problem.path)
+        return Diagnostic(problem.severity, problem.code, problem.message, problem.advice, place)
+
+    def source_scope(self, scope: Scope) -> str:
+        """A scope of grants as sources name it, by oldest names; empty for the organisation."""
+        workspace, project = scope
+        if project:
+            return "/".join(self.names.project(workspace, project))
+        return self.names.workspace(workspace) if workspace else ""
+
+    @cached_property
+    def _grants_by_source(self) -> dict[str, tuple[Id, Steps]]:
+        found: dict[str, tuple[Id, Steps]] = {}
+        for scope, row, identity, steps in self.access_rows():
+            term = read_term(row, self.zone)
+            if isinstance(term, Term):
+                found.setdefault(term_source(self.source_scope(scope), term), (identity, steps))
+        return found

@@ -1,0 +1,86 @@
+"""Collects what the checks between documents find, in the words that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from hanse.desired.findings import Finding, Spot, Steps
+from hanse.desired.kinds import Project
+from hanse.desired.manifest import Id, Manifest
+from hanse.foundation.diagnostics import suggest
+
+_SEARCHED = 2_000_000
+"""Names that suggestions may look through in one load; beyond that nobody reads suggestions any more."""
+_LISTED = 8
+"""Up to so many names are listed where none resembles the unknown one."""
+_DECLARE = "declare it, as a document of kind {}"
+_WORDS = {"LandingZone": "landing zone", "PaymentMethod": "payment method"}
+
+
+class Report:
+    """Findings about one manifest."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Begin an empty report."""
+        self.manifest = manifest
+        self.findings: list[Finding] = []
+        self._meant: dict[tuple[str, str], str] = {}
+        self._searched = 0
+
+    def error(
+        self, identity: Id, code: str, message: str, advice: str = "", steps: Steps = (), *, key: bool = False
+    ) -> None:
+        """Report an error at a field (or, with `key`, at its key) of a document."""
+        self.at(self.manifest.spot(identity), code, message, advice, steps, key=key)
+
+    def at(
+        self, spot: Spot, code: str, message: str, advice: str, steps: Steps, *, key: bool = False
+    ) -> None:
+        """Report an error in a document that is not the one of its name."""
+        self.findings.append(Finding("error", code, message, advice, spot, steps, key))
+
+    def warning(self, identity: Id, code: str, message: str, advice: str, steps: Steps) -> None:
+        """Report what is allowed and probably not meant."""
+        self.findings.append(Finding("warning", code, message, advice, self.manifest.spot(identity), steps))
+
+    def refer(self, identity: Id, steps: Steps, kind: str, *names: str) -> None:
+        """Report a reference to a document if there is none of that kind and name."""
+        if not self.manifest.declared((kind, *names)):
+            self.dangling(identity, steps, kind, *names)
+
+    def dangling(self, identity: Id, steps: Steps, kind: str, *names: str) -> None:
+        """Report an unknown name, unless it is that of an unsound document."""
+        if self.manifest.declared((kind, *names)):
+            return
+        message = f"unknown {_WORDS.get(kind, kind.lower())} '{'/'.join(names)}'"
+        self.error(identity, "unknown-reference", message, self._advice(kind, names), steps)
+
+    def _advice(self, kind: str, names: tuple[str, ...]) -> str:
+        manifest = self.manifest
+        holder = manifest.names.holder(*names) if kind in ("Workspace", "Project") else None
+        if holder is not None:
+            home = f" of workspace '{holder.workspace}'" if isinstance(holder, Project) else ""
+            return f"it is called '{holder.name}'{home} now"
+        if kind == "Project":
+            here = [name for workspace, name in manifest.projects if workspace == names[0]]
+            return self.meant(f"Project {names[0]}", names[-1], here) or _DECLARE.format(kind)
+        known: dict[str, Iterable[str]] = {
+            "Location": manifest.locations,
+            "Platform": manifest.platforms,
+            "Workspace": manifest.workspaces,
+            "User": manifest.users,
+            "Group": manifest.groups,
+            "PaymentMethod": manifest.payment_methods,
+        }
+        return self.meant(kind, names[-1], list(known[kind])) or _DECLARE.format(kind)
+
+    def meant(self, kind: str, word: str, known: Collection[str]) -> str:
+        """What was probably meant by an unknown word; empty if nobody can tell."""
+        if (kind, word) not in self._meant:
+            self._searched += len(known)
+            guess = suggest(word, known) if self._searched <= _SEARCHED else None
+            listed = ", ".join(sorted(known)) if 0 < len(known) <= _LISTED else ""
+            self._meant[kind, word] = (
+                f"did you mean '{guess}'?" if guess else f"known: {listed}" if listed else ""
+            )
+        return self._meant[kind, word]

@@ -1,0 +1,30 @@
+"""The error catalogue: one repository with every mistake, and what is said of each, to the column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from example_vendor import NOW, VOCABULARY
+from hanse.desired.load import load
+from hanse.foundation.diagnostics import render
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def broken() -> dict[str, bytes]:
+    root = GOLDEN / "broken"
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_every_mistake_of_a_broken_repository_is_told_at_once_with_its_place_and_what_to_do() -> None:
+    loaded = load(broken(), VOCABULARY, NOW, links=["linked.yaml", "charts/linked.yaml", ".hidden/x.yaml"])
+    told = [render(diagnostic) for diagnostic in loaded.diagnostics]
+    assert told == (GOLDEN / "broken.txt").read_text().splitlines()
+
+
+def test_every_place_of_the_catalogue_points_into_the_text_that_it_speaks_of() -> None:
+    files = broken()
+    for diagnostic in load(files, VOCABULARY, NOW).diagnostics:
+        assert diagnostic.place is not None
+        line = files[diagnostic.place.path].decode().splitlines()[diagnostic.place.line - 1]
+        assert line[diagnostic.place.column - 1 :].strip()
