@@ -1,0 +1,45 @@
+"""The example organisation that ships with the demo is sound, and shows what the demo promises."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hanse.desired.load import load
+from hanse.desired.manifest import Manifest
+from hanse.desired.vocabulary import Blocks, Vocabulary
+from hanse.foundation.diagnostics import render
+from hanse.platforms.openstack.blocks import DESCRIPTION
+
+EXAMPLE = Path(__file__).parents[2] / "src/hanse/demo/example"
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def manifest() -> Manifest:
+    """The example, loaded; fails on any error or warning."""
+    blocks = Blocks(DESCRIPTION.platform_block, DESCRIPTION.landing_zone_block, DESCRIPTION.quotas)
+    files = {str(path.relative_to(EXAMPLE)): path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()}
+    loaded = load(files, Vocabulary({DESCRIPTION.vendor: blocks}), NOW)
+    assert [render(finding) for finding in loaded.diagnostics] == []
+    return loaded.manifest
+
+
+def test_it_is_as_large_as_promised() -> None:
+    example = manifest()
+    assert len(example.workspaces) >= 3
+    assert len(example.projects) >= 12
+    assert len(example.users) >= 30
+    assert {zone for _, zone in example.landing_zones} == {"production", "development", "sandbox"}
+    assert example.landing_zones["openstack-demo", "sandbox"].deletion == "automatic"
+    assert list(example.platforms) == ["openstack-demo"]
+
+
+def test_the_latecomer_has_access_to_wait_for() -> None:
+    example = manifest()
+    rows = [row for _, row, _, _ in example.access_rows() if row.user == "u-1030"]
+    groups = [group.name for group in example.groups.values() if "u-1030" in group.members]
+    assert len(rows) == 1
+    assert groups == []
+
+
+def test_every_person_is_found_by_a_name_of_their_own() -> None:
+    names = [user.external_ids["openstack-demo"] for user in manifest().users.values()]
+    assert len(set(names)) == len(names)
