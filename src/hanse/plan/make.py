@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from hanse.desired.compiled import Compiled
-from hanse.model import Cause, Find, Key, KindSpec, Native, Owner, Reason, Ref, Remark, Resource, Step, Value
+from hanse.model import (
+    Cause,
+    Find,
+    Key,
+    KindSpec,
+    Native,
+    Owner,
+    Reason,
+    Ref,
+    Remark,
+    Resource,
+    Step,
+    Value,
+    owner_of,
+)
 from hanse.observed import Observation, mark
 from hanse.plan.order import in_order
 from hanse.plan.plan import Plan
@@ -67,6 +81,8 @@ class _Comparison:
         self.applied = applied
         self.steps: list[Step] = []
         self.remarks: list[Remark] = []
+        self.wanted: set[Identity] = set()
+        """Desired links that were looked at: two declarations may mean the same one, and it is made once."""
         self.things: dict[Key, Resource] = {}
         self.links: dict[Identity, Resource] = {}
         for resource in observation.of(self.owner):
@@ -76,6 +92,8 @@ class _Comparison:
             else:
                 self.things[resource.key] = resource
         self._applied_index: tuple[dict[Key, Resource], dict[Identity, Resource]] | None = None
+        self.twins: set[Key] = set()
+        """Keys that several things carry: neither they nor what is at them gets a step."""
         self.unavailable: set[Key] = set()
         """Keys of our own that neither exist nor will be made by this plan."""
         self.blind: dict[str, str] = {}
@@ -84,21 +102,19 @@ class _Comparison:
         self.ranks: dict[Key, int] = {}
 
     def plan(self) -> Plan:
-        twins = self._refuse_twins()
+        if self.observation.twins:
+            self._refuse_twins()
         for resource in self.desired.resources:
-            if resource.key in twins:
-                self.things.pop(resource.key, None)
-            elif self.kinds[resource.kind].ends:
+            if resource.key in self.twins:
+                continue
+            if self.kinds[resource.kind].ends:
                 self._want_link(resource)
             else:
                 self._want_thing(resource)
         for resource in self.desired.tolerated:
-            resolved = self._resolve(resource, tell=False)
-            if resolved is not None:
-                spec = self.kinds[resource.kind]
-                self.links.pop(_identity(resource.kind, spec.ends, resolved), None)
+            self._tolerate(resource)
         if self.things or self.links:
-            self._remove_rest(twins)
+            self._remove_rest()
         if not self.steps:
             return Plan(self.owner, (), tuple(sorted(self.remarks, key=_remark_order)))
         if self.unavailable:
@@ -148,17 +164,38 @@ class _Comparison:
                     resource.key,
                 )
                 del after[name], before[name]
+        if self._taken_for_update(resource, seen, after):
+            for name in self.kinds[resource.kind].unique:
+                after.pop(name, None)
+                before.pop(name, None)
         was = self._applied_things().get(resource.key)
-        as_applied = was is not None and all(was.attributes.get(n) == resource.attributes[n] for n in after)
-        if after and self._goes(
-            cause := "local-change" if as_applied else self.rules.changed, resource, "changed"
-        ):
+        by_hand = [n for n in after if was is not None and was.attributes.get(n) == resource.attributes[n]]
+        cause: Cause = "local-change" if len(by_hand) == len(after) else self.rules.changed
+        if by_hand and not self._goes("local-change", resource, "changed"):
+            for name in by_hand:
+                del after[name], before[name]
+        if after:
             self._step(
                 Step(
                     "update", resource.kind, resource.key, self.owner, seen.native_id, before, after,
                     _keys(after.values()), Reason(cause, resource.sources), resource.principal,
                 )
             )  # fmt: skip
+
+    def _taken_for_update(self, resource: Resource, seen: Resource, after: dict[str, Value]) -> bool:
+        """Whether a foreign thing has the name that a thing of ours shall have from now on."""
+        if after.keys().isdisjoint(self.kinds[resource.kind].unique):
+            return False
+        taken = self._taken(resource, seen.attributes | after)
+        if taken:
+            self._remark(
+                "name-taken",
+                f"{resource.kind} {_name(seen.attributes)} cannot be called {_name(seen.attributes | after)}: "
+                f"one that is not ours (id {taken}) is called so",
+                "rename or remove it on the platform, or choose another name",
+                resource.key,
+            )
+        return bool(taken)
 
     def _make(self, resource: Resource, attributes: dict[str, Value]) -> None:
         """Create or adopt a thing that was not seen under its key."""
@@ -227,6 +264,9 @@ class _Comparison:
             return
         spec = self.kinds[resource.kind]
         identity = _identity(resource.kind, spec.ends, attributes)
+        if identity in self.wanted:
+            return
+        self.wanted.add(identity)
         if self.links.pop(identity, None) is not None:
             return
         reason = self.observation.incomplete.get(resource.kind)
@@ -239,7 +279,7 @@ class _Comparison:
         cause: Cause = "local-change" if identity in self._applied_links() else self.rules.changed
         if not self._goes(cause, resource, "gone"):
             return
-        self.persons[resource.key] = [_subject(spec, attributes)]
+        self.persons[resource.key] = [name] if (name := _subject(spec, attributes)) else []
         self.ranks[resource.key] = resource.rank
         self._step(
             Step(
@@ -248,18 +288,24 @@ class _Comparison:
             )
         )  # fmt: skip
 
+    def _tolerate(self, resource: Resource) -> None:
+        attributes = self._resolve(resource, tell=False)
+        if attributes is not None:
+            self.links.pop(_identity(resource.kind, self.kinds[resource.kind].ends, attributes), None)
+            return
+        for value in resource.attributes.values():
+            if isinstance(value, Find) and value.kind in self.observation.incomplete:
+                self.blind[resource.kind] = self.observation.incomplete[value.kind]
+
     # What is there beyond it
 
-    def _remove_rest(self, twins: set[Key]) -> None:
+    def _remove_rest(self) -> None:
         removals: dict[Key, _Removal] = {}
         for key, thing in self.things.items():
-            if key not in twins:
-                was = self._applied_things().get(key)
-                cause: Cause = (
-                    self.rules.changed if was is not None or self.rules.changed == "left" else "local-change"
-                )
-                if self._may_go(thing, cause):
-                    removals[key] = _Removal(thing, cause, [])
+            declared = key in self._applied_things()
+            cause: Cause = self.rules.changed if declared or self.rules.changed == "left" else "local-change"
+            if self._may_go(thing, cause):
+                removals[key] = _Removal(thing, cause, [])
         for identity, link in self.links.items():
             spec = self.kinds[link.kind]
             home = next((removals[k] for k in _keys(link.attributes[n] for n in spec.within if n in link.attributes)
@@ -307,8 +353,17 @@ class _Comparison:
         if not self.rules.may_delete:
             self._remark(
                 "deletion-waits",
-                f"{thing.kind} {_name(thing.attributes)} was taken out; access to it is off, and it waits to be deleted",
+                f"{thing.kind} {_name(thing.attributes)} was taken out; access is off, and it waits to be deleted",
                 self.rules.deletion_advice,
+                thing.key,
+                blocking=False,
+            )
+            return False
+        if self.observation.incomplete or self.twins:
+            self._remark(
+                "incomplete",
+                f"cannot tell whether {thing.kind} {_name(thing.attributes)} is empty; it is kept",
+                "it is looked at again at the next pass",
                 thing.key,
                 blocking=False,
             )
@@ -320,9 +375,7 @@ class _Comparison:
         spec = self.kinds[resource.kind]
         was = self._was(resource, spec)
         losers = [
-            _subject(self.kinds[link.kind], link.attributes)
-            for link in removal.links
-            if not self.kinds[link.kind].subject or self.kinds[link.kind].subject in link.attributes
+            name for link in removal.links if (name := _subject(self.kinds[link.kind], link.attributes))
         ]
         self.persons[resource.key] = losers
         self.ranks[resource.key] = (was.rank if was else 0) or self._rank_of_ends(resource)
@@ -398,8 +451,13 @@ class _Comparison:
         unique = self.kinds[resource.kind].unique
         if not unique or not self.observation.foreign:
             return ""
-        mark = tuple(mark(attributes.get(name)) for name in unique)
-        return self.observation.foreign_named(resource.kind, unique).get(mark, "")
+        marks = tuple(mark(self._native(attributes.get(name))) for name in unique)
+        return self.observation.foreign_named(resource.kind, unique).get(marks, "")
+
+    def _native(self, value: Value) -> Value:
+        """A reference to a thing of ours as what is foreign refers to it: by native id."""
+        native_id = self.observation.natives.get(value.key) if isinstance(value, Ref) else None
+        return Native("", native_id) if native_id else value
 
     def _goes(self, cause: Cause, resource: Resource, how: str) -> bool:
         """Whether a step may be planned: a local change that is only reported becomes a remark instead."""
@@ -425,19 +483,24 @@ class _Comparison:
     def _remark(self, code: str, message: str, advice: str, about: Key | str, blocking: bool = True) -> None:
         self.remarks.append(Remark(self.owner, code, message, advice, str(about), blocking))
 
-    def _refuse_twins(self) -> set[Key]:
-        mine = {r.key for r in self.desired.resources} | set(self.things)
-        twins = {key for key, _ in self.observation.twins if key in mine}
+    def _refuse_twins(self) -> None:
+        used = {key for resource in self.desired.resources for key in _keys(resource.attributes.values())}
         for key, ids in self.observation.twins:
-            if key in twins:
+            if key in used or owner_of(key, self.owner.platform) == self.owner:
+                self.twins.add(key)
                 self._remark(
                     "twins",
                     f"{len(ids)} things carry the mark of {key}: {', '.join(ids)}",
                     "take the mark off all but one of them on the platform",
                     key,
                 )
-        self.unavailable.update(k for k in twins if k not in self.observation.natives)
-        return twins
+        self.unavailable |= self.twins
+        self.things = {key: thing for key, thing in self.things.items() if key not in self.twins}
+        self.links = {
+            identity: link
+            for identity, link in self.links.items()
+            if self.twins.isdisjoint(_keys(link.attributes.values()))
+        }
 
     def _applied_maps(self) -> tuple[dict[Key, Resource], dict[Identity, Resource]]:
         if self._applied_index is None:
@@ -485,7 +548,8 @@ def _keys(values: Iterable[Value]) -> tuple[Key, ...]:
 
 
 def _subject(spec: KindSpec, attributes: Mapping[str, Value]) -> str:
-    return mark(attributes.get(spec.subject)) if spec.subject else ""
+    value = attributes.get(spec.subject)
+    return "" if value is None else mark(value)
 
 
 def _is_person(spec: KindSpec, link: Resource) -> bool:

@@ -59,6 +59,7 @@ def _people_first_or_last(
     ranks: Mapping[Key, int],
     needs: dict[Key, set[Key]],
 ) -> None:
+    by_key = {step.key: step for step in steps}
     adds: dict[str, list[Key]] = {}
     removes: dict[str, list[Key]] = {}
     for step in steps:
@@ -72,12 +73,16 @@ def _people_first_or_last(
         loses = max(ranks.get(key, 0) for key in gone)
         gains = max(ranks.get(key, 0) for key in given)
         narrowing = 0 < gains < loses
+        # A membership is worth nothing before its group holds the role.
+        grants = [key for other in given for need in by_key[other].needs for key in adds.get(str(need), ())]
         for one in gone:
             for other in given:
                 if narrowing:
                     needs[other].add(one)
                 else:
                     needs[one].add(other)
+            if not narrowing:
+                needs[one].update(grants)
 
 
 def _containers_last(

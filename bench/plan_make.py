@@ -1,0 +1,134 @@
+"""How long plan.make takes for a resource, and how much memory a stream of owners needs.
+
+    python bench/plan_make.py [projects ...]        default: 1000 10000 100000
+
+Each project has 16 resources: a space, 3 groups with a grant each, and 9 memberships. Each is compared once with a
+cloud that holds exactly that (no change) and once with an empty one (all new). Owners are streamed: each is made,
+planned and forgotten, as a pass does it; only plan.make is timed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from hanse.desired.compiled import Compiled
+from hanse.model import Find, Key, KindSpec, Native, Personal, Ref, Resource, Tenant, Value
+from hanse.observed import Observation
+from hanse.plan import Rules, make
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = {
+    kind.name: kind
+    for kind in (
+        KindSpec("space", unique=("name",), guarded=True),
+        KindSpec("group", unique=("name",)),
+        KindSpec("membership", ends=("group", "user"), within=("group",), subject="user"),
+        KindSpec(
+            "grant", ends=("subject", "role", "target"), within=("subject", "target"), subject="subject"
+        ),
+    )
+}
+RULES = Rules(KINDS)
+LIMIT_MICROSECONDS = 20.0
+
+
+class Estate:
+    """One project: what is desired, and what a cloud that holds exactly that shows of it."""
+
+    def __init__(self, number: int, people: int) -> None:
+        self.owner = Tenant("cloud", f"w{number // 20}", f"p{number}")
+        self.desired: list[Resource] = []
+        self.seen: list[Resource] = []
+        self.found: dict[Find, tuple[Native, ...]] = {}
+        space = Key("example", self.owner.workspace, self.owner.project, "space")
+        self.add(
+            space, "space", {"name": f"w-p{number}", "description": "", "enabled": True, "tags": ("a=b",)}
+        )
+        for role in ("admin", "user", "reader"):
+            group = Key("example", self.owner.workspace, self.owner.project, f"group/{role}")
+            self.add(group, "group", {"name": f"p{number}-{role}", "description": ""})
+            held = Find("role", (("name", role),))
+            self.add(
+                group.child("grant"), "grant", {"subject": Ref(group), "role": held, "target": Ref(space)}
+            )
+            for member in range(3):
+                name = f"u{(number * 3 + member) % people}"
+                user = Find("user", (("name", Personal(name)),))
+                self.add(group.child(f"member/{name}"), "membership", {"group": Ref(group), "user": user})
+
+    def add(self, key: Key, kind: str, attributes: dict[str, Value]) -> None:
+        """One resource, desired and observed."""
+        self.desired.append(Resource(key, kind, attributes, self.owner, sources=("Project w/p",), rank=2))
+        resolved = attributes
+        for name, value in attributes.items():
+            if isinstance(value, Find):
+                native = Native(value.kind, f"id-{value.by[0][1]}", value.by[0][1])
+                self.found[value] = (native,)
+                resolved = {**resolved, name: native}
+        is_link = KINDS[kind].is_link
+        self.seen.append(
+            Resource(
+                key.child("=") if is_link else key, kind, resolved, self.owner, "" if is_link else f"n-{key}"
+            )
+        )
+
+    def full(self) -> Observation:
+        """All is there."""
+        return Observation(
+            "cloud", NOW, frozenset({self.owner}), {self.owner: tuple(self.seen)}, found=self.found
+        )
+
+    def empty(self) -> Observation:
+        """Nothing is there but users and roles."""
+        return Observation("cloud", NOW, frozenset({self.owner}), found=self.found)
+
+
+def owners(projects: int) -> Iterator[tuple[Compiled, Observation, Observation]]:
+    """What is desired of each project, a full and an empty view of it; one user for two projects."""
+    for number in range(projects):
+        estate = Estate(number, max(3, projects // 2))
+        yield Compiled(estate.owner, tuple(estate.desired)), estate.full(), estate.empty()
+
+
+def main() -> int:
+    """Print a table; 1 where the limit is passed."""
+    worst = 0.0
+    print(f"{'projects':>9} {'resources':>10} {'no change':>12} {'all new':>12} {'peak memory':>12}")
+    for projects in [int(text) for text in sys.argv[1:]] or [1_000, 10_000, 100_000]:
+        resources = 0
+        seconds = [0.0, 0.0]
+        clock = time.perf_counter
+        for compiled, full, empty in owners(projects):
+            resources += len(compiled.resources)
+            start = clock()
+            unchanged = make(compiled, full, RULES, compiled)
+            middle = clock()
+            new = make(compiled, empty, RULES)
+            seconds[0] += middle - start
+            seconds[1] += clock() - middle
+            assert not unchanged.steps
+            assert len(new.steps) == len(compiled.resources)
+        same, made = (1e6 * spent / resources for spent in seconds)
+        worst = max(worst, same, made)
+        memory = _peak_kib(min(projects, 20_000))
+        print(f"{projects:>9} {resources:>10} {same:>9.2f} µs {made:>9.2f} µs {memory:>8.0f} KiB")
+    return worst > LIMIT_MICROSECONDS
+
+
+def _peak_kib(projects: int) -> float:
+    """Most memory in use at once; a run of its own, since watching makes everything slower."""
+    tracemalloc.start()
+    for compiled, full, empty in owners(projects):
+        make(compiled, full, RULES, compiled)
+        make(compiled, empty, RULES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**10
+
+
+if __name__ == "__main__":
+    sys.exit(main())
