@@ -52,10 +52,10 @@ class Finding(Struct, frozen=True):
     """Of a gap: whose numbers are missing."""
 
     def __str__(self) -> str:
-        where = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        where = f" {self.first}" if self.first == self.last else f"s {self.first} to {self.last}"
         if self.kind == "gap":
-            return f"writer {self.writer}: number {where} missing"
-        return f"record {where}: {_WORDS[self.kind]}"
+            return f"writer {self.writer}: number{where} missing"
+        return f"record{where}: {_WORDS[self.kind]}"
 
 
 def link(previous: str, recorded: Recorded) -> str:
@@ -105,6 +105,8 @@ class Verifier:
         """What was found, once the last record was seen."""
         while self._ahead:
             self._step()
+        while self._take_moved(self._position + 1):
+            pass
         for stray, _ in self._aside:
             self._found("inserted", stray.sequence)
         self._aside.clear()
@@ -181,6 +183,7 @@ class Verifier:
             self._take_edited(recorded, position, recorded.chain)
 
     def _take_edited(self, recorded: Recorded, position: int, its_link: str) -> None:
+        self._end_unchained()
         self._found("edited", recorded.sequence)
         # A forged number must not make the honest ones after it look as if some were missing.
         self._take(recorded, position, its_link, count=recorded.number == self._expected(recorded.writer))
@@ -193,10 +196,8 @@ class Verifier:
             self._unchained = Finding("unchained", first, recorded.sequence)
 
     def _take(self, recorded: Recorded, position: int, its_link: str, count: bool = True) -> None:
-        if recorded.chain and self._unchained is not None:
-            # The chainer leaves no record out: somebody took those links away.
-            self._found("edited", self._unchained.first, self._unchained.last)
-            self._unchained = None
+        if recorded.chain:
+            self._end_unchained()
         if count:
             self._count(recorded)
         self._position, self._before, self._link = position, self._link, its_link
@@ -204,6 +205,12 @@ class Verifier:
         until = self._until
         if until is not None and position == until.sequence and its_link != until.link:
             self._found("rewritten", 1, position)
+
+    def _end_unchained(self) -> None:
+        """A linked record comes after some that are not. The chainer leaves none out: somebody took their links."""
+        if self._unchained is not None:
+            self._found("edited", self._unchained.first, self._unchained.last)
+            self._unchained = None
 
     def _count(self, recorded: Recorded) -> None:
         expected = self._expected(recorded.writer)
