@@ -216,6 +216,7 @@ def _connect(path: Path) -> sqlite3.Connection:
                 f"the store {path} lies on a file system without shared memory", "use a local disk"
             )
         connection.execute("PRAGMA synchronous = FULL")  # a commit that returned survives a loss of power
+        connection.execute("PRAGMA secure_delete = ON")  # an erased text is not left in free pages
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()

@@ -1,0 +1,473 @@
+"""What every store promises, whatever keeps it: a test class gives a `store` fixture and inherits the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from hanse.desired.accepted import AcceptedIntent, Held
+from hanse.desired.intent import Intent, Term
+from hanse.foundation.canonical import digest, digest_bytes, encode
+from hanse.journal import chain, record
+from hanse.journal.events import (
+    ApprovalGiven,
+    Event,
+    GrantRevoked,
+    OrganizationAccepted,
+    OwnerGone,
+    PassStarted,
+    Recorded,
+    StepConcluded,
+    StepIntended,
+)
+from hanse.model import (
+    Approval,
+    Done,
+    Find,
+    Key,
+    NotYet,
+    Outcome,
+    Owner,
+    Personal,
+    Provenance,
+    Reason,
+    Ref,
+    Refused,
+    Remark,
+    Secret,
+    Step,
+    Tenant,
+    Unsure,
+    WorkspaceOn,
+)
+from hanse.ports.store import Head, OwnerRow, Status, Store, StoreError
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+OWNER = Tenant("fra", "shop", "prod")
+MANY = 1_203
+"""More than any store reads or asks for at once."""
+
+DIRECTORY, SETTINGS = b'{"people":{}}', b'{"platforms":[]}'
+BLOBS = {digest_bytes(DIRECTORY): DIRECTORY, digest_bytes(SETTINGS): SETTINGS}
+
+
+def a_head(commit: str = "c1") -> Head:
+    return Head(commit, NOW, digest_bytes(DIRECTORY), digest_bytes(SETTINGS))
+
+
+def a_step(member: str = "u-1", owner: Tenant = OWNER) -> Step:
+    key = Key("acme", owner.workspace, owner.project, f"group/admin/member/{member}")
+    user = Find("user", (("domain", "Default"), ("email", Personal(f"{member}@example.org"))))
+    group = Ref(Key("acme", owner.workspace, owner.project, "group/admin"))
+    return Step(
+        "create", "membership", key, owner, "", {}, {"group": group, "user": user}, (), Reason("declared")
+    )
+
+
+def intended(step: Step) -> StepIntended:
+    return StepIntended(step, digest(step))
+
+
+def concluded(step: Step, outcome: Outcome, looked_up: bool = False) -> StepConcluded:
+    return record.concluded(digest(step), step.owner, outcome, looked_up)
+
+
+def an_intent(owner: Owner = OWNER, description: str = "") -> AcceptedIntent:
+    grants = (
+        Term("group", "shop-admins", "admin"),
+        Term("user", "u-1", "user", NOW, NOW + timedelta(days=1)),
+    )
+    block = {"domain": "Default", "roles": {"admin": "member"}, "list": [1, "a", None]}
+    intent = Intent(
+        owner, "acme", "shop", "prod", description=description, grants=grants, platform_block=block
+    )
+    return AcceptedIntent(intent, "c1", (Held("s1", "ceiling", "workspace shop", grants[0]),))
+
+
+def an_acceptance(*lapsed: str) -> OrganizationAccepted:
+    head = a_head()
+    by = Personal("Ada Ott")
+    return OrganizationAccepted(
+        head.commit, "", head.directory, head.settings, (), (), lapsed, by, "local-operator"
+    )
+
+
+def a_revocation(subject: str = "u-1") -> GrantRevoked:
+    why = Personal("left the team in anger")
+    return GrantRevoked("shop", "prod", "user", subject, "", Personal("Ada Ott"), "local-operator", why)
+
+
+def an_approval(subject: str = "s1", expires_at: datetime | None = None) -> Approval:
+    by, why = Personal("Ada Ott"), Personal("asked Ben Ott")
+    return Approval(subject, "guard", by, "local-operator", NOW, expires_at, why)
+
+
+def a_provenance(author: str = "Ada Ott", signer: str | None = None) -> Provenance:
+    return Provenance(
+        "c1",
+        NOW,
+        Personal(author),
+        Personal("Forge"),
+        Personal("Let Ben in"),
+        "verified-signer" if signer else "claimed-author",
+        Personal(signer) if signer else None,
+        Personal("on-call"),
+    )
+
+
+def started(number: int) -> PassStarted:
+    return PassStarted("c1", number)
+
+
+async def all_of(stream: AsyncIterator[Recorded]) -> list[Recorded]:
+    return [recorded async for recorded in stream]
+
+
+async def rows_of(store: Store) -> list[OwnerRow]:
+    return [row async for row in store.owners()]
+
+
+async def events_of(store: Store) -> list[Event]:
+    """Every event as it was recorded, with its texts."""
+    return [
+        record.decode(recorded.body, await store.personal(record.marks(recorded.body)))
+        async for recorded in store.journal()
+    ]
+
+
+async def accepted(store: Store, *owners: Owner) -> None:
+    await store.accept(a_head(), {owner: an_intent(owner) for owner in owners}, BLOBS, [an_acceptance()])
+
+
+class StoreConformance:
+    """The promises of `ports.store.Store`."""
+
+    # The journal
+
+    async def test_a_new_store_is_empty(self, store: Store) -> None:
+        assert await all_of(store.journal()) == []
+        assert await store.head() is None
+        assert await rows_of(store) == []
+        assert await store.open_steps() == []
+        assert await store.approvals(NOW) == {}
+        assert await store.revocations() == []
+        assert await store.provenance_until() == ""
+
+    async def test_events_come_back_in_order_and_whole(self, store: Store) -> None:
+        events: list[Event] = [started(1), intended(a_step()), concluded(a_step(), Refused("no", "ask"))]
+        await store.append(events[:2], NOW)
+        await store.append(events[2:], NOW + timedelta(seconds=1))
+        recorded = await all_of(store.journal())
+        assert [r.sequence for r in recorded] == [1, 2, 3]
+        assert [r.number for r in recorded] == [1, 2, 3]
+        assert len({r.writer for r in recorded}) == 1
+        assert [r.at for r in recorded] == [NOW, NOW, NOW + timedelta(seconds=1)]
+        assert await events_of(store) == events
+
+    async def test_events_of_many_tasks_are_all_there_without_gaps(self, store: Store) -> None:
+        async def task(number: int) -> None:
+            for count in range(20):
+                await store.append([started(number * 100 + count), started(number * 100 + count)], NOW)
+
+        await asyncio.gather(*map(task, range(16)))
+        recorded = await all_of(store.journal())
+        assert [r.sequence for r in recorded] == list(range(1, 641))
+        assert [r.number for r in recorded] == list(range(1, 641))
+        bodies = [r.body for r in recorded]
+        assert bodies[::2] == bodies[1::2], "events of one append stand together"
+        assert len(set(bodies)) == 320
+
+    async def test_what_a_task_appended_stands_in_its_order(self, store: Store) -> None:
+        async def task(number: int) -> None:
+            for count in range(10):
+                await store.append([started(number * 100 + count)], NOW)
+
+        await asyncio.gather(*map(task, range(8)))
+        seen = [event.owners for event in await events_of(store) if isinstance(event, PassStarted)]
+        for number in range(8):
+            own = [count for count in seen if count // 100 == number]
+            assert own == sorted(own)
+
+    async def test_an_append_is_all_or_nothing(self, store: Store) -> None:
+        secret = replace(a_step(), after={"password": Secret("hunter2")})
+        with pytest.raises(TypeError):
+            await store.append([started(1), StepIntended(secret, "d")], NOW)
+        assert await all_of(store.journal()) == []
+        await store.append([started(2)], NOW)
+        assert [r.number for r in await all_of(store.journal())] == [1]
+
+    async def test_an_append_of_nothing_is_nothing(self, store: Store) -> None:
+        await store.append([], NOW)
+        assert await all_of(store.journal()) == []
+
+    async def test_reading_goes_on_after_a_sequence(self, store: Store) -> None:
+        await store.append([started(number) for number in range(MANY)], NOW)
+        assert [r.sequence for r in await all_of(store.journal())] == list(range(1, MANY + 1))
+        assert [r.sequence for r in await all_of(store.journal(after=MANY - 2))] == [MANY - 1, MANY]
+        assert await all_of(store.journal(after=MANY)) == []
+
+    async def test_events_appended_while_the_journal_is_read_do_not_disturb_it(self, store: Store) -> None:
+        await store.append([started(number) for number in range(MANY)], NOW)
+        seen = []
+        async for recorded in store.journal():
+            seen.append(recorded.sequence)
+            if recorded.sequence == 1:
+                await store.append([started(0)], NOW)
+        assert seen == list(range(1, MANY + 2))
+
+    async def test_no_text_about_a_person_is_in_the_journal(self, store: Store) -> None:
+        await store.append([intended(a_step("ben")), concluded(a_step("ben"), Unsure("ben was there"))], NOW)
+        await store.accept(a_head(), {}, BLOBS, [an_acceptance()])
+        for recorded in await all_of(store.journal()):
+            assert b"ben@example.org" not in recorded.body
+            assert b"ben was" not in recorded.body
+            assert b"Ott" not in recorded.body
+
+    async def test_texts_are_told_by_their_marks_and_unknown_marks_are_missing(self, store: Store) -> None:
+        await store.append([intended(a_step(f"u-{number}")) for number in range(MANY)], NOW)
+        marks = {mark for r in await all_of(store.journal()) for mark in record.marks(r.body)}
+        texts = await store.personal([*marks, "p:" + "0" * 32])
+        assert texts.keys() == marks
+        assert set(texts.values()) == {f"u-{number}@example.org" for number in range(MANY)}
+
+    async def test_the_chain_holds_however_often_the_chainer_comes(self, store: Store) -> None:
+        await store.chain()
+        for count in (1, MANY, 2):
+            await store.append([started(number) for number in range(count)], NOW)
+            unchained = chain.verify(await all_of(store.journal()))
+            assert [finding.kind for finding in unchained] == ["unchained"]
+            await store.chain()
+            await store.chain()
+            assert chain.verify(await all_of(store.journal())) == []
+
+    # Open steps
+
+    async def test_a_step_is_open_until_it_is_concluded(self, store: Store) -> None:
+        ended: list[Outcome] = [Done("n1"), Refused("no", ""), NotYet(1.0, "busy")]
+        for outcome in ended:
+            await store.append([intended(a_step())], NOW)
+            assert await store.open_steps() == [(digest(a_step()), a_step())]
+            await store.append([concluded(a_step(), outcome)], NOW)
+            assert await store.open_steps() == []
+
+    async def test_a_step_of_which_nobody_is_sure_stays_open_until_it_was_looked_up(
+        self, store: Store
+    ) -> None:
+        await store.append([intended(a_step()), concluded(a_step(), Unsure("cut off"))], NOW)
+        assert await store.open_steps() == [(digest(a_step()), a_step())]
+        await store.append([concluded(a_step(), Done("n1"), looked_up=True)], NOW)
+        assert await store.open_steps() == []
+
+    async def test_open_steps_are_told_oldest_first(self, store: Store) -> None:
+        steps = [a_step(f"u-{number}") for number in (3, 1, 2)]
+        await store.append([intended(step) for step in steps], NOW)
+        await store.append([concluded(steps[1], Done())], NOW)
+        assert await store.open_steps() == [(digest(step), step) for step in (steps[0], steps[2])]
+
+    # The accepted state
+
+    async def test_what_was_accepted_is_told_again(self, store: Store) -> None:
+        await store.accept(a_head(), {OWNER: an_intent()}, BLOBS, [an_acceptance()])
+        assert await store.head() == a_head()
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
+        assert await store.blob(a_head().directory) == DIRECTORY
+        intent = an_intent().intent
+        assert await store.blob(intent.digest) == encode(intent)
+        assert await events_of(store) == [an_acceptance()]
+        assert (await all_of(store.journal()))[0].at == NOW
+
+    async def test_what_is_not_there_is_none(self, store: Store) -> None:
+        assert await store.owner(OWNER) is None
+        assert await store.blob("0" * 64) is None
+
+    async def test_a_later_acceptance_changes_what_it_names_only(self, store: Store) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        changed = replace(an_intent(description="new"), commit="c2", held=())
+        await store.accept(a_head("c2"), {OWNER: changed}, {}, [])
+        assert await store.head() == a_head("c2")
+        assert await rows_of(store) == [OwnerRow(OWNER, changed), OwnerRow(other, an_intent(other))]
+        assert await store.blob(an_intent().intent.digest) is not None, "earlier intents stay readable"
+
+    async def test_an_acceptance_is_all_or_nothing(self, store: Store) -> None:
+        by: Personal = Secret("hunter2")  # type: ignore[assignment]
+        with pytest.raises(TypeError):
+            await store.accept(a_head(), {OWNER: an_intent()}, BLOBS, [replace(an_acceptance(), by=by)])
+        nowhere = replace(a_head(), directory="0" * 64)
+        with pytest.raises(StoreError):
+            await store.accept(nowhere, {OWNER: an_intent()}, BLOBS, [an_acceptance()])
+        assert await store.head() is None
+        assert await rows_of(store) == []
+        assert await store.blob(a_head().directory) is None
+        assert await all_of(store.journal()) == []
+
+    async def test_owners_come_in_the_order_of_their_names_whatever_their_number(self, store: Store) -> None:
+        owners: list[Owner] = [Tenant("fra", f"w{n % 7}", f"p-{n}") for n in range(MANY)]
+        owners += [WorkspaceOn("fra", f"w{n}") for n in range(7)] + [
+            Tenant("Ä", "w", "p"),
+            Tenant("a", "w", "p"),
+        ]
+        await accepted(store, *owners)
+        assert [row.owner for row in await rows_of(store)] == sorted(owners, key=str)
+
+    # What passes find
+
+    async def test_a_status_is_told_with_its_owner_and_outlives_an_acceptance(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        remark = Remark(OWNER, "unknown-user", "nobody knows Ben", "wait", "u-1", blocking=True)
+        status = Status("i", "d", NOW, NOW + timedelta(seconds=1), 3, "waits for Ben", (remark, remark))
+        await store.record({OWNER: status})
+        row = OwnerRow(OWNER, an_intent(), status)
+        assert await store.owner(OWNER) == row
+        assert await rows_of(store) == [row]
+        await accepted(store, OWNER)
+        assert await store.owner(OWNER) == row
+        await store.record({OWNER: Status()})
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
+
+    async def test_owners_that_are_gone_are_forgotten_and_may_come_back(self, store: Store) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        await store.append([OwnerGone(OWNER)], NOW)
+        await store.record({other: Status("i")}, gone=[OWNER])
+        assert [row.owner for row in await rows_of(store)] == [other]
+        await accepted(store, OWNER)
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
+
+    async def test_a_status_of_an_unknown_owner_is_dropped(self, store: Store) -> None:
+        await store.record({OWNER: Status("i")}, gone=[Tenant("fra", "no", "where")])
+        assert await rows_of(store) == []
+
+    # Approvals and revocations
+
+    async def test_an_approval_counts_until_the_instant_it_expires(self, store: Store) -> None:
+        brief, lasting = an_approval("s1", NOW + timedelta(hours=1)), an_approval("s2")
+        for approval in (brief, lasting):
+            await store.approve(approval, [ApprovalGiven(approval, Personal("Ada Ott"))])
+        assert await store.approvals(NOW) == {"s1": brief, "s2": lasting}
+        assert await store.approvals(NOW + timedelta(hours=1, microseconds=-1)) == {
+            "s1": brief,
+            "s2": lasting,
+        }
+        assert await store.approvals(NOW + timedelta(hours=1)) == {"s2": lasting}
+        assert await events_of(store) == [
+            ApprovalGiven(brief, Personal("Ada Ott")),
+            ApprovalGiven(lasting, Personal("Ada Ott")),
+        ]
+
+    async def test_a_later_approval_of_one_subject_replaces_the_earlier(self, store: Store) -> None:
+        await store.approve(an_approval(expires_at=NOW), [])
+        await store.approve(an_approval(), [])
+        assert await store.approvals(NOW) == {"s1": an_approval()}
+
+    async def test_an_approval_journalled_with_an_acceptance_counts_as_well(self, store: Store) -> None:
+        given = ApprovalGiven(an_approval(), Personal("Ada Ott"))
+        await store.accept(a_head(), {}, BLOBS, [given, an_acceptance()])
+        assert await store.approvals(NOW) == {"s1": an_approval()}
+
+    async def test_a_revocation_subtracts_until_an_acceptance_says_it_lapsed(self, store: Store) -> None:
+        first = await store.revoke(a_revocation("u-1"), NOW)
+        second = await store.revoke(a_revocation("u-2"), NOW + timedelta(seconds=1))
+        assert first.digest != second.digest
+        assert (first.at, first.event) == (NOW, a_revocation("u-1"))
+        assert await store.revocations() == [first, second]
+        await store.accept(a_head(), {}, BLOBS, [an_acceptance(first.digest)])
+        assert await store.revocations() == [second]
+        assert (await events_of(store))[:2] == [a_revocation("u-1"), a_revocation("u-2")]
+
+    async def test_a_grant_revoked_twice_is_one_revocation_and_may_be_revoked_again(
+        self, store: Store
+    ) -> None:
+        once = await store.revoke(a_revocation(), NOW)
+        again = await store.revoke(a_revocation(), NOW + timedelta(seconds=1))
+        assert again.digest == once.digest
+        assert len(await store.revocations()) == 1
+        await store.accept(a_head(), {}, BLOBS, [an_acceptance(once.digest)])
+        assert await store.revocations() == []
+        await store.revoke(a_revocation(), NOW)
+        assert len(await store.revocations()) == 1
+
+    # What git told
+
+    async def test_provenance_is_told_by_declaration(self, store: Store) -> None:
+        rows = {"grant a": a_provenance(), "grant b": a_provenance("Ben Ott", "ben@example.org")}
+        await store.keep_provenance("c1", rows, [])
+        assert await store.provenance(["grant a", "grant b", "grant c"]) == rows
+        assert await store.provenance([]) == {}
+        assert await store.provenance_until() == "c1"
+
+    async def test_provenance_moves_on_with_its_commit(self, store: Store) -> None:
+        await store.keep_provenance("c1", {"a": a_provenance(), "b": a_provenance()}, [])
+        await store.keep_provenance("c2", {"a": a_provenance("Ben Ott")}, ["b"])
+        assert await store.provenance(["a", "b"]) == {"a": a_provenance("Ben Ott")}
+        assert await store.provenance_until() == "c2"
+
+    async def test_provenance_and_parsed_files_of_any_number_are_told_at_once(self, store: Store) -> None:
+        rows = {f"grant {number}": a_provenance(f"Author {number}") for number in range(MANY)}
+        await store.keep_provenance("c1", rows, [])
+        assert await store.provenance(rows) == rows
+        parsed = {f"{number:040x}": b"%d" % number for number in range(MANY)}
+        await store.keep_parsed(parsed)
+        assert await store.parsed(parsed) == parsed
+
+    async def test_parsed_files_are_cached_by_blob_id(self, store: Store) -> None:
+        await store.keep_parsed({"b1": b"\x00old", "b2": b""})
+        await store.keep_parsed({"b1": b"\xffnew"})
+        assert await store.parsed(["b1", "b2", "b3"]) == {"b1": b"\xffnew", "b2": b""}
+
+    # Living with it
+
+    async def test_everything_may_happen_at_once(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await asyncio.gather(
+            *(store.append([started(number)], NOW) for number in range(50)),
+            *(store.record({OWNER: Status(f"i{number}")}) for number in range(20)),
+            *(store.approve(an_approval(f"s{number}"), []) for number in range(20)),
+            *(store.revoke(a_revocation(f"u-{number}"), NOW) for number in range(20)),
+            *(store.keep_parsed({f"b{number}": b"x"}) for number in range(20)),
+            *(store.chain() for _ in range(5)),
+            *(rows_of(store) for _ in range(5)),
+            *(all_of(store.journal()) for _ in range(5)),
+        )
+        assert len(await store.approvals(NOW)) == 20
+        assert len(await store.revocations()) == 20
+        await store.chain()
+        recorded = await all_of(store.journal())
+        assert len(recorded) == 71
+        assert chain.verify(recorded) == []
+
+    async def test_a_write_that_fails_takes_no_other_with_it(self, store: Store) -> None:
+        nowhere = replace(a_head(), directory="0" * 64)
+        results = await asyncio.gather(
+            store.append([started(1)], NOW),
+            store.accept(nowhere, {OWNER: an_intent()}, {}, [an_acceptance()]),
+            store.append([started(2)], NOW),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [type(None), StoreError, type(None)]
+        assert await events_of(store) == [started(1), started(2)]
+        assert [r.number for r in await all_of(store.journal())] == [1, 2]
+
+    async def test_a_cancelled_append_is_there_whole_or_not_at_all(self, store: Store) -> None:
+        for count in range(30):
+            task = asyncio.ensure_future(store.append([started(count)] * 3, NOW))
+            await asyncio.sleep(0.0005 * (count % 5))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await store.append([started(99)], NOW)
+        counts = [event.owners for event in await events_of(store) if isinstance(event, PassStarted)]
+        assert all(counts.count(count) == 3 for count in set(counts) - {99})
+        assert [r.number for r in await all_of(store.journal())] == list(range(1, len(counts) + 1))
+
+    async def test_it_may_be_closed_twice_and_says_so_when_used_after(self, store: Store) -> None:
+        await store.append([started(1)], NOW)
+        await store.close()
+        await store.close()
+        with pytest.raises(StoreError, match="closed"):
+            await store.append([started(2)], NOW)
+        with pytest.raises(StoreError, match="closed"):
+            await store.head()
