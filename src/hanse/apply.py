@@ -60,7 +60,9 @@ class Result:
 class Execution:
     """One run over some plans. `stop()` lets what is under way finish and begins nothing more."""
 
-    def __init__(self, setting: Setting, plans: Iterable[Plan], natives: Mapping[str, Mapping[Key, str]]) -> None:
+    def __init__(
+        self, setting: Setting, plans: Iterable[Plan], natives: Mapping[str, Mapping[Key, str]]
+    ) -> None:
         self._setting = setting
         self._natives: dict[Address, str] = {
             (platform, key): native for platform, many in natives.items() for key, native in many.items()
@@ -99,11 +101,7 @@ class Execution:
     async def _work(self) -> None:
         while (address := await self._next()) is not None:
             step = self._steps[address]
-            try:
-                outcome = await self._carry_out(step)
-            finally:
-                self._under_way -= 1
-            await self._finished(address, step, outcome)
+            await self._finished(address, step, await self._carry_out(step))
 
     async def _next(self) -> Address | None:
         async with self._wake:
@@ -124,6 +122,7 @@ class Execution:
                 self._blocked[later].discard(address)
                 if not self._blocked[later]:
                     self._ready.append(later)
+        self._under_way -= 1
         self._setting.told(step, outcome)
         async with self._wake:
             self._wake.notify_all()
@@ -177,5 +176,3 @@ async def _performed(platform: Platform, step: Step) -> Outcome:
 
 def _address(step: Step) -> Address:
     return (step.owner.platform, step.key)
-
-

@@ -117,6 +117,7 @@ class KindSpec(Struct, frozen=True):
     """Of a link: the attribute that holds the principal or group of people who gets access by it."""
     guarded: bool = False
     """Holds what people have made: deleted only as the landing zone's deletion rule allows."""
+
     @property
     def is_link(self) -> bool:
         """Whether resources of this kind are found by what they connect instead of by a stamp."""

@@ -111,4 +111,3 @@ class Vendor:
     """The transport for a bound credential. Raises PlatformUnavailable with advice; does not call the network."""
     platform: Callable[[PlatformIdentity, Transport], Platform]
     """A platform joined to its transport. For validate the transport is one that refuses to be used."""
-

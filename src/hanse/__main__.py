@@ -1,0 +1,5 @@
+"""`python -m hanse` is the command `hanse`."""
+
+from hanse.main import run
+
+run()

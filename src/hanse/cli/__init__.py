@@ -1,0 +1,64 @@
+"""The command line: one file per command, loaded only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "init": "Make a manifest repository that works.",
+    "validate": "Check a manifest: all errors at once, with file, line and column.",
+    "plan": "Show exactly what would be changed, and why.",
+    "apply": "Converge the platforms to the manifest.",
+    "approve": "Say yes to what waits: deletions, held removals.",
+    "revoke": "Take a grant away now, ahead of any commit.",
+    "status": "Show what is wanted, accepted and applied, and what waits.",
+    "journal": "Read what was decided and what happened; verify the chain.",
+    "demo": "See it all on a real Keystone, on this machine.",
+}
+modules = {name: f"hanse.cli.{name}" for name in COMMANDS}
+"""Where each command is. main puts in those that are not of this face."""
+
+
+class Commands(click.Group):
+    """Commands by name, imported only when called: `hanse --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a newcomer's way."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(modules[cmd_name]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    envvar="HANSE_CONFIG",
+    metavar="FILE",
+    help="server.yaml: the repository, credentials, approvers. Default: hanse/server.yaml in the configuration folder.",
+)
+@click.version_option(package_name="hanse")
+@click.pass_context
+def cli(ctx: click.Context, config: str | None) -> None:
+    """Organization as Code for many clouds.
+
+    Declare in git which workspaces and projects exist, on which clouds each has a tenant and who may use it in
+    which role, until when and why. Hanse converges the clouds to that declaration.
+
+    Exit codes: 0 all is as declared, 1 an error or something that needs a person, 2 `plan` found changes.
+    """
+    ctx.ensure_object(dict)["config"] = config
+
+
+__all__ = ["cli"]

@@ -1,0 +1,46 @@
+"""`hanse init`."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import click
+
+from hanse.cli.session import OK, joined, leave
+from hanse.service.estate import Trouble
+from hanse.service.init import manifest, server_yaml
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--name", default="example", show_default=True, help="The organisation's id; it never changes.")
+@click.pass_context
+def command(ctx: click.Context, folder: str, name: str) -> None:
+    """Make a manifest repository in FOLDER that works, and a server.yaml where there is none yet.
+
+    FOLDER must be new or empty. Nothing is overwritten.
+    """
+    main = joined(ctx)
+
+    def job() -> int:
+        path = Path(folder).absolute()
+        if path.exists() and any(path.iterdir()):
+            raise Trouble(f"{path} is not empty", "name a new folder")
+        files = manifest(name)
+        main.new_repository(path, files, "A first manifest")
+        for file in sorted(files):
+            click.echo(f"  {path / file}")
+        server = main.config_folder() / "server.yaml"
+        if server.exists():
+            click.echo(f"{server} is there already; it is left as it is. --config FILE names another one.")
+        else:
+            server.parent.mkdir(parents=True, exist_ok=True)
+            server.write_bytes(server_yaml(str(path), getpass.getuser()))
+            click.echo(f"  {server}")
+        click.echo(
+            f"\nNext: cd {folder} && hanse validate\nThen declare a platform; docs/manifest.md shows how."
+        )
+        return OK
+
+    leave(ctx, job)

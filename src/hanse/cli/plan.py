@@ -1,0 +1,158 @@
+"""`hanse plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, totals
+from hanse.cli.session import CHANGES, ERROR, OK, complain, print_diagnostics, print_json, run
+from hanse.foundation.diagnostics import has_errors
+from hanse.model import Key, Owner
+from hanse.service.estate import Estate
+from hanse.service.plan import Planned, Selection, plan
+from hanse.service.propose import Proposal
+
+
+@click.command()
+@click.option("--only", default="", metavar="WORKSPACE[/PROJECT]", help="Only these owners.")
+@click.option(
+    "--changed", is_flag=True, help="Only what differs from what was applied last; no look for drift."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the plan as JSON.")
+@click.option(
+    "-o", "--out", type=click.Path(dir_okay=False), help="Write a plan file, for `hanse apply FILE`."
+)
+@click.pass_context
+def command(ctx: click.Context, only: str, changed: bool, as_json: bool, out: str | None) -> None:
+    """Show exactly what would be changed, why and by whose decision. Changes nothing.
+
+    Exit code 0: nothing to do. 2: there are changes. 1: an error, or something declared that no step can reach.
+    """
+
+    async def job(estate: Estate) -> int:
+        with console(stderr=True).status("Looking at the platforms …"):
+            planned = await plan(estate, Selection(only, changed))
+        if out:
+            Path(out).write_bytes(
+                msgspec.json.format(msgspec.json.encode(planned.to_file()), indent=1) + b"\n"
+            )
+        if as_json:
+            print_json(as_plain(planned))
+        else:
+            show(planned)
+            if out:
+                click.echo(f"Written to {out}; `hanse apply {out}` carries out exactly this.")
+        return exit_code(planned)
+
+    run(ctx, job)
+
+
+def exit_code(planned: Planned) -> int:
+    """What the shell is told of a plan."""
+    proposal = planned.proposal
+    if proposal.checked is None or planned.survey.is_blocked():
+        return ERROR
+    if planned.survey.steps or (proposal.is_new and proposal.acceptance and proposal.acceptance.changed):
+        return CHANGES
+    return OK
+
+
+def show(planned: Planned) -> None:
+    """Print a plan as a tree, what is wrong first."""
+    proposal, survey = planned.proposal, planned.survey
+    show_proposal(proposal)
+    plans = list(survey.plans.values())
+    names = Names(plans, seen_names(planned))
+    out = console()
+    tree = plan_tree(plans, names, planned.provenance, lambda owner: display(proposal, owner))
+    if tree.children:
+        out.print(tree)
+    for platform, error in survey.unavailable.items():
+        complain(f"{platform} could not be read: {error}", error.advice)
+    for stray in survey.strays:
+        out.print(
+            f"[yellow]![/] {stray.platform} holds marked things of {stray}, which is not accepted; left alone"
+        )
+    out.print(
+        f"[bold]{totals(plans)}[/bold]" if not survey.unavailable else f"As far as seen: {totals(plans)}"
+    )
+
+
+def show_proposal(proposal: Proposal) -> None:
+    """Say which commit this is about, and what is wrong with it."""
+    out = console()
+    head = proposal.head.commit[:SHORT] if proposal.head else ""
+    if proposal.checked is None:
+        print_diagnostics(proposal.diagnostics, err=True)
+        why = "has errors" if has_errors(proposal.diagnostics) else "cannot be accepted"
+        if proposal.acceptance and proposal.acceptance.refused:
+            why = f"cannot be accepted: {proposal.acceptance.refused}"
+        then = f"what was accepted last stands: {head}" if head else "nothing was accepted before"
+        complain(f"commit {proposal.commit[:SHORT]} {why}; {then}")
+        return
+    print_diagnostics(proposal.diagnostics, err=True)
+    since = (
+        "the first to be accepted"
+        if not head
+        else f"after {head}"
+        if head != proposal.commit[:SHORT]
+        else "accepted"
+    )
+    out.print(f"Commit [bold]{proposal.commit[:SHORT]}[/] ({since})")
+    for trip in proposal.acceptance.trips if proposal.acceptance else ():
+        out.print(
+            f"[bold red]![/] {trip.scope}: {len(trip.removals)} removals are held back ({trip.guard}); "
+            f"`hanse approve {trip.subject[:12]}` lets them happen"
+        )
+
+
+def seen_names(planned: Planned) -> dict[Key, str]:
+    """Native names of our things, by key."""
+    return {
+        resource.key: name
+        for observation in planned.survey.observations.values()
+        for many in observation.resources.values()
+        for resource in many
+        if isinstance(name := resource.attributes.get("name"), str)
+    }
+
+
+def display(proposal: Proposal, owner: Owner) -> str:
+    """An owner by its present names."""
+    row = proposal.rows.get(owner)
+    if row is None or not row.accepted.intent.project:
+        return owner_name(owner)
+    leaving = " (leaving)" if row.accepted.intent.left_at else ""
+    return f"{row.accepted.intent.project}{leaving}"
+
+
+def as_plain(planned: Planned) -> object:
+    """A plan for machines."""
+    proposal, survey = planned.proposal, planned.survey
+    return {
+        "commit": proposal.commit,
+        "accepted": proposal.head.commit if proposal.head else "",
+        "diagnostics": proposal.diagnostics,
+        "refused": proposal.acceptance.refused if proposal.acceptance else None,
+        "held": [
+            {
+                "guard": trip.guard,
+                "scope": trip.scope,
+                "subject": trip.subject,
+                "removals": list(map(str, trip.removals)),
+            }
+            for trip in (proposal.acceptance.trips if proposal.acceptance else ())
+        ],
+        "owners": [
+            {"owner": str(owner), "digest": part.digest, "steps": part.steps, "remarks": part.remarks}
+            for owner, part in sorted(survey.plans.items(), key=lambda item: str(item[0]))
+            if part.steps or part.remarks
+        ],
+        "unavailable": {name: str(error) for name, error in survey.unavailable.items()},
+        "strays": [str(owner) for owner in survey.strays],
+        "provenance": planned.provenance,
+        "steps": survey.steps,
+    }

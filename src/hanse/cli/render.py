@@ -1,0 +1,181 @@
+"""Plans, remarks and outcomes as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+from rich.tree import Tree
+
+from hanse.model import (
+    Done,
+    Find,
+    Key,
+    Native,
+    NotYet,
+    Outcome,
+    Owner,
+    Provenance,
+    Ref,
+    Refused,
+    Remark,
+    Step,
+    Tenant,
+    Unsure,
+    Value,
+)
+from hanse.plan import Plan
+
+SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "adopt": ("»", "cyan")}
+CAUSES = {
+    "declared": "declared",
+    "local-change": "changed by hand",
+    "expired": "its time is over or has come",
+    "directory": "the people of a group changed",
+    "left": "taken out of the manifest",
+}
+SHORT = 8
+"""Hex digits of a commit or digest that a person needs to see."""
+
+
+class Names:
+    """What to call things: names instead of keys and ids."""
+
+    def __init__(self, plans: Iterable[Plan], seen: Mapping[Key, str]) -> None:
+        self._names = dict(seen)
+        for plan in plans:
+            for step in plan.steps:
+                name = step.after.get("name")
+                if isinstance(name, str) and step.action in ("create", "adopt"):
+                    self._names[step.key] = name
+
+    def value(self, value: Value) -> str:
+        """A value in words."""
+        match value:
+            case Ref(key):
+                return self._names.get(key, key.part)
+            case Native(_, id, name):
+                return str(name or id)
+            case Find():
+                return str(value)
+            case tuple():
+                return ", ".join(value) or "none"
+            case str():
+                return f'"{value}"'
+            case None:
+                return "none"
+            case _:
+                return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def step(self, step: Step) -> str:
+        """A step in one line, without its sign."""
+        attributes = step.after if step.action in ("create", "adopt") else step.before
+        ends = [
+            f"{name} {self.value(value)}"
+            for name, value in attributes.items()
+            if isinstance(value, Ref | Native | Find)
+        ]
+        if step.action == "update":
+            changes = "; ".join(
+                f"{name} {self.value(step.before.get(name))} → {self.value(value)}"
+                for name, value in step.after.items()
+            )
+            return f"{step.kind} {self._names.get(step.key, step.key.part)}: {changes}"
+        name = attributes.get("name")
+        if isinstance(name, str):
+            lost = f" ({step.loses} lose access by it)" if step.loses else ""
+            taken = f" (takes over {step.native_id})" if step.action == "adopt" else ""
+            return f"{step.kind} {name}{taken}{lost}"
+        return f"{step.kind} " + ", ".join(ends)
+
+
+def reason(step: Step, provenance: Mapping[str, Provenance]) -> str:
+    """Why, and by whom, as far as it is known."""
+    if step.reason.cause == "local-change":
+        return CAUSES["local-change"] + (": rolled back" if step.action != "create" else ": made again")
+    known = [provenance[source] for source in step.reason.sources if source in provenance]
+    if not known:
+        return CAUSES[step.reason.cause]
+    latest = max(known, key=lambda p: p.at)
+    why = f', "{latest.reason}"' if latest.reason and str(latest.reason) else ""
+    sure = " ✓" if latest.strength == "verified-signer" else ""
+    cause = "" if step.reason.cause == "declared" else CAUSES[step.reason.cause] + " · "
+    return f"{cause}{latest.commit[:SHORT]} {latest.author}{sure}{why}"
+
+
+def plan_tree(
+    plans: Iterable[Plan], names: Names, provenance: Mapping[str, Provenance], display: Callable[[Owner], str]
+) -> Tree:
+    """Plans by workspace, project and platform; owners with nothing to say are left out."""
+    tree = Tree("", hide_root=True, guide_style="dim")
+    workspaces: dict[str, Tree] = {}
+    for plan in sorted(plans, key=lambda p: (p.owner.workspace, str(p.owner))):
+        if not plan.steps and not plan.remarks:
+            continue
+        home = workspaces.get(plan.owner.workspace)
+        if home is None:
+            home = workspaces[plan.owner.workspace] = tree.add(f"[bold]{escape(plan.owner.workspace)}[/bold]")
+        branch = home.add(f"[bold]{escape(display(plan.owner))}[/bold] on {escape(plan.owner.platform)}")
+        for step in plan.steps:
+            sign, colour = SIGNS[step.action]
+            line = Text(f"{sign} ", style=f"bold {colour}")
+            line.append(names.step(step), style="not bold " + colour)
+            line.append(f"   {reason(step, provenance)}", style="not bold dim default")
+            branch.add(line)
+        for remark in plan.remarks:
+            branch.add(remark_text(remark))
+    return tree
+
+
+def remark_text(remark: Remark) -> Text:
+    """A remark in one or two lines."""
+    line = Text("! " if remark.blocking else "· ", style="bold red" if remark.blocking else "bold blue")
+    line.append(remark.message, style="not bold default")
+    if remark.advice:
+        line.append(f"\n  {remark.advice}", style="not bold dim default")
+    return line
+
+
+def owner_name(owner: Owner) -> str:
+    """What a tree calls an owner within its workspace."""
+    return owner.project if isinstance(owner, Tenant) else "(the workspace itself)"
+
+
+def totals(plans: Iterable[Plan]) -> str:
+    """`12 to create, 1 to change, 2 to remove, 1 remark`, or that there is nothing to do."""
+    count = {"create": 0, "update": 0, "delete": 0, "adopt": 0}
+    remarks = 0
+    for plan in plans:
+        remarks += len(plan.remarks)
+        for step in plan.steps:
+            count[step.action] += 1
+    words = {"create": "to create", "adopt": "to adopt", "update": "to change", "delete": "to remove"}
+    parts = [f"{count[action]} {word}" for action, word in words.items() if count[action]]
+    parts = parts or ["Nothing to do: everything is as declared"]
+    if remarks:
+        parts.append(f"{remarks} remark{'s' if remarks > 1 else ''}")
+    return ", ".join(parts)
+
+
+def outcome_text(step: Step, outcome: Outcome, names: Names) -> Text | None:
+    """What went wrong with a step; None where it is done."""
+    match outcome:
+        case Done():
+            return None
+        case NotYet(_, why):
+            head, tail = "waits", why
+        case Refused(why, advice):
+            head, tail = "refused", f"{why}; {advice}" if advice else why
+        case Unsure(why):
+            head, tail = "unsure", why
+    line = Text(f"{head}: ", style="bold red" if head == "refused" else "bold yellow")
+    line.append(f"{step.action} {names.step(step)}", style="not bold default")
+    line.append(f"\n  {tail}", style="not bold dim default")
+    return line
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal; plain text where it is none."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)

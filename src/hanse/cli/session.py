@@ -1,0 +1,106 @@
+"""What all commands share: opening the estate, printing troubles, exit codes, JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from hanse.foundation.diagnostics import Diagnostic
+from hanse.ports.source import Source
+from hanse.service.estate import Estate, Language
+
+OK, ERROR, CHANGES = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What main hands to the commands."""
+
+    estate: Callable[[str | None], AbstractAsyncContextManager[Estate]]
+    """Opens the estate of a server configuration (a path, or None for the default one)."""
+    source: Callable[[str], Source]
+    """Opens a git repository for reading."""
+    language: Callable[[], Language]
+    """The manifest's language, for what needs no server configuration."""
+    new_repository: Callable[[Path, Mapping[str, bytes], str], None]
+    """Makes a git repository with these files as its first commit."""
+    config_folder: Callable[[], Path]
+    """Where the user's server.yaml is looked for."""
+    troubles: tuple[type[Exception], ...]
+    """Exceptions that are meant for people, with a text and an `advice`."""
+
+
+def joined(ctx: click.Context) -> Joined:
+    """What main handed over."""
+    found: Joined = ctx.find_root().obj["joined"]
+    return found
+
+
+def config(ctx: click.Context) -> str | None:
+    """The server configuration that the person named."""
+    path: str | None = ctx.find_root().obj["config"]
+    return path
+
+
+def run(ctx: click.Context, job: Callable[[Estate], Coroutine[Any, Any, int]]) -> None:
+    """Run a command on the estate and leave with its exit code."""
+
+    async def opened() -> int:
+        async with joined(ctx).estate(config(ctx)) as estate:
+            return await job(estate)
+
+    leave(ctx, lambda: asyncio.run(opened()))
+
+
+def leave(ctx: click.Context, job: Callable[[], int]) -> None:
+    """Leave with the exit code of a job; troubles become two lines and 1."""
+    try:
+        code = job()
+    except joined(ctx).troubles as error:
+        complain(str(error), getattr(error, "advice", ""))
+        code = ERROR
+    except KeyboardInterrupt:
+        complain("stopped", "nothing is lost; the next `hanse apply` goes on")
+        code = 130
+    ctx.exit(code)
+
+
+def complain(message: str, advice: str = "") -> None:
+    """Say on standard error what is wrong and what to do."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(message, err=True)
+    if advice:
+        click.echo(f"  {advice}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """Write a value as indented JSON on standard output."""
+    sys.stdout.write(
+        msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode() + "\n"
+    )
+
+
+def print_diagnostics(diagnostics: list[Diagnostic], *, err: bool = False) -> None:
+    """Write findings, one or two lines each, with colours where the terminal has them."""
+    for found in diagnostics:
+        if found.place:
+            click.secho(f"{found.place}: ", bold=True, nl=False, err=err)
+        click.secho(
+            f"{found.severity}: ", fg="red" if found.severity == "error" else "yellow", nl=False, err=err
+        )
+        click.echo(found.message, err=err)
+        if found.advice:
+            click.secho(f"    {found.advice}", dim=True, err=err)
+
+
+def count(number: int, word: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

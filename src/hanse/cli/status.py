@@ -1,0 +1,105 @@
+"""`hanse status`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from rich.table import Table
+
+from hanse.cli.render import SHORT, console, remark_text
+from hanse.cli.session import ERROR, OK, print_json, run
+from hanse.model import Tenant
+from hanse.ports.store import OwnerRow
+from hanse.service.estate import Estate
+from hanse.service.status import State, status
+
+
+@click.command()
+@click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]")
+@click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
+@click.pass_context
+def command(ctx: click.Context, only: str, as_json: bool) -> None:
+    """Show what is wanted, accepted and applied, when it was seen, and why something waits.
+
+    Looks at the store and the repository, and at no platform. Exit code 1 if anything waits.
+    """
+
+    async def job(estate: Estate) -> int:
+        state = await status(estate, only)
+        if as_json:
+            print_json(_plain(state))
+        else:
+            _show(state, estate.now())
+        return ERROR if any(row.status.waits for row in state.rows) else OK
+
+    run(ctx, job)
+
+
+def _show(state: State, now: datetime) -> None:
+    out = console()
+    accepted = (
+        f"accepted [bold]{state.head.commit[:SHORT]}[/] {_ago(state.head.at, now)}"
+        if state.head
+        else "nothing accepted yet"
+    )
+    ahead = (
+        f", the branch is at [bold]{state.wanted[:SHORT]}[/]"
+        if state.head and state.wanted != state.head.commit
+        else ""
+    )
+    out.print(f"Manifest: {accepted}{ahead}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
+        table.add_column(title, overflow="fold")
+    for row in state.rows:
+        intent = row.accepted.intent
+        project = intent.project if isinstance(row.owner, Tenant) else ""
+        seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
+        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, row.status.waits)
+    out.print(table)
+    for row in state.rows:
+        for remark in row.status.remarks:
+            out.print(f"[dim]{row.owner}[/]", remark_text(remark))
+    if state.revocations:
+        out.print(f"{state.revocations} revoked ahead of the manifest; take them out of it too")
+
+
+def _state(row: OwnerRow) -> str:
+    intent, applied = row.accepted.intent, row.status.applied
+    if intent.left_at:
+        return "[yellow]leaving[/]"
+    held = " [red](removals held)[/]" if row.accepted.held else ""
+    if applied == intent.digest and not row.status.waits:
+        return f"[green]active[/]{held}"
+    return f"[yellow]{'to change' if applied else 'to make'}[/]{held}"
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    seconds = int((now - then).total_seconds())
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {unit}{'' if number == 1 else 's'} ago"
+    return "just now"
+
+
+def _plain(state: State) -> object:
+    return {
+        "wanted": state.wanted,
+        "accepted": state.head,
+        "revocations": state.revocations,
+        "owners": [
+            {
+                "owner": str(row.owner),
+                "workspace": row.accepted.intent.workspace,
+                "project": row.accepted.intent.project,
+                "intent": row.accepted.intent.digest,
+                "acceptedAt": row.accepted.commit,
+                "held": len(row.accepted.held),
+                "leaving": row.accepted.intent.left_at,
+                "status": row.status,
+            }
+            for row in state.rows
+        ],
+    }

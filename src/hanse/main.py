@@ -1,0 +1,181 @@
+"""The one place where concrete things are chosen and joined."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from hanse.cli import cli, modules
+from hanse.cli.session import Joined
+from hanse.config import ServerConfig, read_config
+from hanse.desired.settings import PlatformSettings, Settings
+from hanse.desired.vocabulary import Blocks, Vocabulary
+from hanse.foundation.diagnostics import render
+from hanse.ports.platform import (
+    Credential,
+    Platform,
+    PlatformIdentity,
+    PlatformUnavailable,
+    Vendor,
+)
+from hanse.ports.source import Source, SourceError
+from hanse.ports.store import StoreError
+from hanse.ports.transport import Call, NotAllowed, Reply, Transport
+from hanse.service.estate import Estate, Language, Trouble
+
+VENDORS = {"openstack": "hanse.platforms.openstack"}
+"""Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
+
+
+def run() -> None:
+    """The command `hanse`."""
+    modules["demo"] = "hanse.demo.command"
+    troubles = (Trouble, SourceError, StoreError, PlatformUnavailable)
+    cli(obj={"joined": Joined(open_estate, open_source, language, new_repository, config_folder, troubles)})
+
+
+@cache
+def vendors() -> Mapping[str, Vendor]:
+    """All vendors, imported when the first manifest is read."""
+    found: dict[str, Vendor] = {}
+    for name, module in VENDORS.items():
+        vendor: Vendor = importlib.import_module(module).VENDOR
+        found[name] = vendor
+    return found
+
+
+@cache
+def language() -> Language:
+    """The manifest's language with all vendors' blocks."""
+    blocks = {
+        name: Blocks(v.description.platform_block, v.description.landing_zone_block, v.description.quotas)
+        for name, v in vendors().items()
+    }
+    return Language(Vocabulary(blocks), lambda settings: _platforms(settings, lambda _: _Offline()))
+
+
+def open_source(location: str) -> Source:
+    """The git repository there. Raises SourceError."""
+    from hanse.git import Repository  # noqa: PLC0415 (commands that read no repository start quicker)
+
+    return Repository.open(location, mirror_folder=_data_folder() / "mirrors")
+
+
+def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
+    """Make a git repository with one commit. Raises SourceError."""
+    from hanse import git  # noqa: PLC0415
+
+    who = getpass.getuser()
+    git.init(folder, files, message, git.Author(who, f"{who}@localhost"))
+
+
+@asynccontextmanager
+async def open_estate(path: str | None) -> AsyncIterator[Estate]:
+    """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError."""
+    from hanse.store import SqliteStore  # noqa: PLC0415 (not for --help)
+
+    config, folder = _config(path)
+    if config.repository is None:
+        raise Trouble("server.yaml names no repository", "add `repository: {url: ...}`")
+    source = open_source(config.repository.url)
+    store = SqliteStore.open(Path(config.store).expanduser() if config.store else _data_folder() / "hanse.db")
+    transports: list[Transport] = []
+
+    def connect(settings: Settings) -> Mapping[str, Platform]:
+        def transport(platform: PlatformSettings) -> Transport:
+            joined = _transport(config, platform)
+            transports.append(joined)
+            return joined
+
+        return _platforms(settings, transport)
+
+    trust = str(folder / config.repository.trust_root) if config.repository.trust_root else ""
+    try:
+        yield Estate(
+            config, source, store, language(), connect, lambda: datetime.now(UTC), getpass.getuser(), trust
+        )
+    finally:
+        for transport in transports:
+            await transport.close()
+        await store.close()
+
+
+def _platforms(
+    settings: Settings, transport: Callable[[PlatformSettings], Transport]
+) -> Mapping[str, Platform]:
+    organization = settings.organization.name
+    return {
+        name: vendors()[platform.vendor].platform(
+            PlatformIdentity(organization, name, platform.block), transport(platform)
+        )
+        for name, platform in settings.platforms.items()
+    }
+
+
+def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
+    """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
+    from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
+
+    binding = config.credentials.get(platform.credential)
+    if binding is None:
+        return _Offline(
+            f"the credential {platform.credential} is not bound in server.yaml",
+            "bind it under `credentials` to its source, endpoint and platform",
+        )
+    if binding.platform != platform.name:
+        return _Offline(
+            f"the credential {platform.credential} is bound to the platform {binding.platform}",
+            f"a credential is for one platform; bind one of its own to {platform.name}",
+        )
+    credential = Credential(
+        platform.credential, binding.platform, binding.endpoint, binding.source, dict(binding.options)
+    )
+    try:
+        inner = vendors()[platform.vendor].connect(credential)
+    except PlatformUnavailable as error:
+        return _Offline(str(error), error.advice)
+    limits = platform.limits
+    return Metered(RateBudget(inner, limits.requests_per_second, limits.concurrency))
+
+
+class _Offline:
+    """Stands where no call can or shall be made."""
+
+    def __init__(self, message: str = "this needs no cloud", advice: str = "") -> None:
+        self._error = NotAllowed(message, advice)
+
+    async def send(self, call: Call) -> Reply:
+        raise self._error
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _config(path: str | None) -> tuple[ServerConfig, Path]:
+    file = Path(path).expanduser() if path else config_folder() / "server.yaml"
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Trouble(
+            f"cannot read {file}: {error.strerror}",
+            "name it with --config or HANSE_CONFIG, or make one with `hanse init`; docs/server.md shows all of it",
+        ) from error
+    config, problems = read_config(str(file), data)
+    if config is None:
+        raise Trouble("\n".join(map(render, problems)), "docs/server.md shows every field")
+    return config, file.parent
+
+
+def config_folder() -> Path:
+    """Where the user's configuration is, by the XDG convention."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hanse"
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "hanse"

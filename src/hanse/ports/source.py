@@ -1,0 +1,99 @@
+"""Where the manifest's commits come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class SourceError(Exception):
+    """The repository cannot be read as wanted. The text says what happened, `advice` what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class Entry(Struct, frozen=True):
+    """One file of a commit."""
+
+    mode: str
+    """As git writes it: 100644, 100755, 120000 (symbolic link), 160000 (submodule)."""
+    blob: str
+    """The id of the content; of a submodule, its commit."""
+    size: int
+    """Bytes; 0 for a submodule."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an ordinary file, and no link or submodule."""
+        return self.mode.startswith("100")
+
+
+class Commit(Struct, frozen=True):
+    """A commit's own words about itself: who it says made it, when and why."""
+
+    id: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    authored_at: datetime
+    committer_name: str
+    committer_email: str
+    committed_at: datetime
+    message: str
+
+
+class Change(Struct, frozen=True):
+    """One file that a commit changed against its first parent. Blob ids are empty where there is no such side."""
+
+    path: str
+    old: str
+    new: str
+
+
+class Source(Protocol):
+    """A git repository, read in bulk. Every method raises SourceError."""
+
+    def fetch(self, branch: str = "") -> None:
+        """Bring a mirror up to date with its remote; nothing to do for a repository that is read in place."""
+        ...
+
+    def resolve(self, revision: str) -> str:
+        """Commit id of whatever a person may call a commit."""
+        ...
+
+    def head(self, branch: str = "") -> str:
+        """Commit id of a branch; of HEAD for an empty name."""
+        ...
+
+    def tree(self, commit: str) -> dict[str, Entry]:
+        """All files of a commit, by path."""
+        ...
+
+    def read(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Contents by blob id."""
+        ...
+
+    def worktree(self) -> tuple[dict[str, bytes], list[str]]:
+        """Files as they are in the working tree, ignored ones left out, and the paths that are links."""
+        ...
+
+    def commits(self, since: str, until: str) -> list[Commit]:
+        """Along first parents, oldest first; from the very first where `since` is empty."""
+        ...
+
+    def changes(self, commits: Sequence[str]) -> Mapping[str, list[Change]]:
+        """What each commit changed against its first parent."""
+        ...
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` descends from `older`, or is it."""
+        ...
+
+    def verify(self, commits: Sequence[str], allowed_signers: str) -> Mapping[str, str]:
+        """The signers of those commits whose signature one of the file of allowed signers made."""
+        ...

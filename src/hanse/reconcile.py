@@ -1,0 +1,349 @@
+"""One pass: look at the platforms, plan per owner, carry out, look again, and note what holds.
+
+A pass converges owners to what is accepted of them; it does not know where that came from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from hanse.accept import deletion_subject
+from hanse.apply import Execution, Result, Setting
+from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.intent import Directory, Intent
+from hanse.journal.events import Event, OwnerConverged, OwnerGone, PassFinished, PassStarted
+from hanse.journal.record import concluded
+from hanse.model import (
+    Approval,
+    Cause,
+    Done,
+    Find,
+    NotYet,
+    Outcome,
+    Owner,
+    Refused,
+    Remark,
+    Resource,
+    Step,
+    Unsure,
+)
+from hanse.observed import Observation
+from hanse.plan import Plan, Rules, happened, make
+from hanse.ports.platform import Platform, PlatformUnavailable, Scope
+from hanse.ports.store import OwnerRow, Status, Store
+
+T = TypeVar("T")
+ROUNDS = 3
+"""How often a pass looks again and goes on, where a step made another possible."""
+KEPT = ("deletion-waits", "not-empty")
+"""Remarks of things that an owner which left still has, though nothing can be done about them now."""
+SWEEP_FROM = 0.2
+"""Share of a platform's owners from which one sweep is cheaper than reading them one by one."""
+
+
+@dataclass(frozen=True)
+class World:
+    """All that a pass works on."""
+
+    platforms: Mapping[str, Platform]
+    store: Store
+    now: Callable[[], datetime]
+    directory: Directory
+    directory_digest: str
+    approvals: Mapping[str, Approval]
+    concurrency: int = 4
+
+
+@dataclass
+class Survey:
+    """What was seen, and what is to be done about it."""
+
+    rows: dict[Owner, OwnerRow] = field(default_factory=dict)
+    plans: dict[Owner, Plan] = field(default_factory=dict)
+    observations: dict[str, Observation] = field(default_factory=dict)
+    unavailable: dict[str, PlatformUnavailable] = field(default_factory=dict)
+    """Platforms that could not be read at all."""
+    strays: tuple[Owner, ...] = ()
+    """Owners whose marked things are there, though nothing is accepted of them (sweeps only)."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps are planned."""
+        return sum(len(plan.steps) for plan in self.plans.values())
+
+    def remarks(self) -> list[Remark]:
+        """Of all owners."""
+        return [remark for plan in self.plans.values() for remark in plan.remarks]
+
+    def is_blocked(self) -> bool:
+        """Whether something declared cannot be reached by any step."""
+        return bool(self.unavailable) or any(remark.blocking for remark in self.remarks())
+
+
+async def survey(world: World, rows: Sequence[OwnerRow], *, sweep: bool) -> Survey:
+    """Look at the platforms of these owners and plan each owner. With `sweep`, whole platforms are read at once."""
+    by_platform: dict[str, list[OwnerRow]] = {}
+    for row in rows:
+        by_platform.setdefault(row.owner.platform, []).append(row)
+    result = Survey(rows={row.owner: row for row in rows})
+    parts = await asyncio.gather(
+        *(_survey_platform(world, name, some, sweep=sweep) for name, some in sorted(by_platform.items()))
+    )
+    for part in parts:
+        result.plans.update(part.plans)
+        result.observations.update(part.observations)
+        result.unavailable.update(part.unavailable)
+        result.strays += part.strays
+    return result
+
+
+async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *, sweep: bool) -> Survey:
+    platform = world.platforms.get(name)
+    if platform is None:
+        advice = "declare it again until nothing of it is left"
+        return Survey(
+            unavailable={name: PlatformUnavailable(f"the platform {name} is not declared any more", advice)}
+        )
+    now = world.now()
+    compiled = {r.owner: platform.compile(r.accepted.intent, world.directory, now) for r in rows}
+    applied = {row.owner: await _applied(world, platform, row, compiled[row.owner], now) for row in rows}
+    scope = Scope(
+        None if sweep else tuple(compiled),
+        _finds(compiled.values()) | _finds(c for c in applied.values() if c is not None),
+        tuple(_wanted(compiled.values(), everything=not sweep)),
+    )
+    try:
+        observation = await platform.observe(scope)
+    except PlatformUnavailable as error:
+        return Survey(unavailable={name: error})
+    kinds = {spec.name: spec for spec in platform.describe().kinds}
+    plans: dict[Owner, Plan] = {}
+    for row in rows:
+        rules = replace(_rules(world, row), kinds=kinds)
+        if any(problem.severity == "error" for problem in compiled[row.owner].problems):
+            plan = Plan(row.owner)
+        else:
+            plan = make(compiled[row.owner], observation, rules, applied[row.owner])
+        told = tuple(_remark(row.owner, problem) for problem in compiled[row.owner].problems)
+        plans[row.owner] = replace(plan, remarks=plan.remarks + told) if told else plan
+    strays = tuple(sorted(set(observation.resources) - set(compiled), key=str)) if sweep else ()
+    return Survey(plans=plans, observations={name: observation}, strays=strays)
+
+
+async def _applied(
+    world: World, platform: Platform, row: OwnerRow, compiled: Compiled, now: datetime
+) -> Compiled | None:
+    """What held when the owner was last converged, in the platform's kinds; None if it never was."""
+    status, intent = row.status, row.accepted.intent
+    if not status.applied or status.applied_at is None:
+        return None
+    same = status.applied == intent.digest and status.directory == world.directory_digest
+    if same and not has_new_hour(row, now):
+        return compiled
+    was = await _content(world.store, status.applied, Intent) or intent
+    directory = await _content(world.store, status.directory, Directory) or world.directory
+    return platform.compile(was, directory, status.applied_at)
+
+
+async def _content(store: Store, digest: str, kind: type[T]) -> T | None:
+    blob = await store.blob(digest)
+    return msgspec.json.decode(blob, type=kind) if blob else None
+
+
+def has_new_hour(row: OwnerRow, now: datetime) -> bool:
+    """Whether a grant began or ended since the owner was last converged."""
+    since = row.status.applied_at
+    edges = (edge for term in row.accepted.intent.grants for edge in (term.start, term.end))
+    return since is not None and any(edge is not None and since < edge <= now for edge in edges)
+
+
+def _rules(world: World, row: OwnerRow) -> Rules:
+    intent = row.accepted.intent
+    subject = deletion_subject(intent) if intent.left_at else ""
+    return Rules(
+        {},
+        roll_back=intent.local_changes == "rollback",
+        may_delete=bool(intent.left_at) and (intent.deletion == "automatic" or subject in world.approvals),
+        deletion_advice=f"`hanse approve {subject[:12]}` lets it be deleted" if subject else "",
+        changed=_why(world, row),
+    )
+
+
+def _why(world: World, row: OwnerRow) -> Cause:
+    intent, status = row.accepted.intent, row.status
+    if intent.left_at:
+        return "left"
+    if status.applied != intent.digest:
+        return "declared"
+    return "directory" if status.directory != world.directory_digest else "expired"
+
+
+def _finds(many: Iterable[Compiled]) -> frozenset[Find]:
+    finds: set[Find] = set()
+    for compiled in many:
+        for resource in (*compiled.resources, *compiled.tolerated):
+            for value in resource.attributes.values():
+                if type(value) is Find:
+                    finds.add(value)
+    return frozenset(finds)
+
+
+def _wanted(many: Iterable[Compiled], *, everything: bool) -> Iterable[Resource]:
+    return (r for compiled in many for r in compiled.resources if everything or r.adopt)
+
+
+def _remark(owner: Owner, problem: Problem) -> Remark:
+    return Remark(
+        owner, problem.code, problem.message, problem.advice, problem.source, problem.severity == "error"
+    )
+
+
+@dataclass
+class Converged:
+    """What a pass came to."""
+
+    result: Result = field(default_factory=Result)
+    after: Survey = field(default_factory=Survey)
+    """What the read-back found, of the owners that were touched."""
+    gone: tuple[Owner, ...] = ()
+
+
+@dataclass
+class Pass:
+    """One pass over a survey. `stop()` ends it cleanly after the steps under way."""
+
+    world: World
+    commit: str
+    told: Callable[[Step, Outcome], None] = lambda step, outcome: None
+    _execution: Execution | None = None
+    _stopped: bool = False
+
+    def stop(self) -> None:
+        """Begin no further step; what was done is noted, the rest is left for the next pass."""
+        self._stopped = True
+        if self._execution is not None:
+            self._execution.stop()
+
+    async def carry_out(self, first: Survey, *, rounds: int = ROUNDS) -> Converged:
+        """Do what the survey plans, read back, and go on where that made more possible."""
+        world, store = self.world, self.world.store
+        await self._conclude_open_steps(first)
+        await store.append([PassStarted(self.commit, len(first.plans))], world.now())
+        outcome = Converged(after=first)
+        current, touched = first, {owner for owner, plan in first.plans.items() if plan.steps}
+        for _ in range(rounds):
+            if not current.steps or self._stopped:
+                break
+            result = await self._execute(current)
+            outcome.result.outcomes += result.outcomes
+            outcome.result.skipped = result.skipped
+            if self._stopped:
+                break
+            current = await self._read_back(first, touched)
+            outcome.after = current
+            if not result.count(Done):
+                break
+        outcome.gone = await self._note(first, outcome)
+        counts = {kind: outcome.result.count(kind) for kind in (Done, Refused, NotYet, Unsure)}
+        waiting = counts[NotYet] + len(outcome.result.skipped)
+        finished = PassFinished(self.commit, counts[Done], counts[Refused], waiting, counts[Unsure])
+        await store.append([finished], world.now())
+        await store.chain()
+        return outcome
+
+    async def _execute(self, survey_: Survey) -> Result:
+        world = self.world
+        setting = Setting(world.platforms, world.store, world.now, world.concurrency, told=self.told)
+        natives = {name: seen.natives for name, seen in survey_.observations.items()}
+        self._execution = Execution(setting, survey_.plans.values(), natives)
+        try:
+            return await self._execution.run()
+        finally:
+            self._execution = None
+
+    async def _read_back(self, first: Survey, touched: Collection[Owner]) -> Survey:
+        rows = [first.rows[owner] for owner in first.rows if owner in touched]
+        sweep = len(rows) > 50 and len(rows) > SWEEP_FROM * len(first.rows)  # noqa: PLR2004 — below, reading alone is quick
+        return await survey(self.world, rows, sweep=sweep)
+
+    async def _conclude_open_steps(self, seen: Survey) -> None:
+        """Tell what became of steps that an earlier pass began and did not live to conclude."""
+        events: list[Event] = []
+        for digest, step in await self.world.store.open_steps():
+            observation = seen.observations.get(step.owner.platform)
+            if (
+                observation is None
+                or not observation.covers(step.owner)
+                or step.kind in observation.incomplete
+            ):
+                continue
+            kinds = {spec.name: spec for spec in self.world.platforms[step.owner.platform].describe().kinds}
+            if happened(step, observation, kinds):
+                outcome: Outcome = Done(observation.natives.get(step.key, ""))
+            else:
+                outcome = NotYet(0.0, "it did not happen")
+            events.append(concluded(digest, step.owner, outcome, looked_up=True))
+        if events:
+            await self.world.store.append(events, self.world.now())
+
+    async def _note(self, first: Survey, outcome: Converged) -> tuple[Owner, ...]:
+        """Write what holds now: statuses, convergences, owners that are gone."""
+        world, now = self.world, self.world.now()
+        events: list[Event] = []
+        statuses: dict[Owner, Status] = {}
+        gone: list[Owner] = []
+        stopped = {step.owner for step, _ in outcome.result.outcomes} if self._stopped else set()
+        stopped |= {step.owner for step in outcome.result.skipped} if self._stopped else set()
+        failures = {
+            step.owner: _words(result)
+            for step, result in outcome.result.outcomes
+            if not isinstance(result, Done)
+        }
+        for owner, row in first.rows.items():
+            latest = outcome.after if owner in outcome.after.plans else first
+            plan = latest.plans.get(owner)
+            if owner in stopped:
+                statuses[owner] = replace(row.status, waits="the last pass was stopped before its end")
+                continue
+            if plan is None:
+                error = first.unavailable.get(owner.platform) or outcome.after.unavailable.get(owner.platform)
+                statuses[owner] = replace(row.status, waits=str(error or "was not read"))
+                continue
+            observation = latest.observations[owner.platform]
+            intent = row.accepted.intent
+            if intent.left_at and not observation.of(owner) and not observation.incomplete:
+                gone.append(owner)
+                events.append(OwnerGone(owner))
+                continue
+            blocked = next((remark.message for remark in plan.remarks if remark.blocking), "")
+            kept = next((remark.message for remark in plan.remarks if remark.code in KEPT), "")
+            holds = not plan.steps and not blocked
+            status = replace(
+                row.status,
+                observed_at=observation.taken_at,
+                steps_left=len(plan.steps),
+                waits=kept
+                if holds
+                else failures.get(owner) or blocked or "is to be changed at the next pass",
+                remarks=plan.remarks,
+            )
+            if holds:
+                digest = intent.digest
+                if row.status.applied != digest or row.status.directory != world.directory_digest:
+                    events.append(OwnerConverged(owner, digest, world.directory_digest))
+                status = replace(status, applied=digest, directory=world.directory_digest, applied_at=now)
+            statuses[owner] = status
+        await world.store.append(events, now)
+        await world.store.record(statuses, gone)
+        return tuple(gone)
+
+
+def _words(outcome: Outcome) -> str:
+    return "" if isinstance(outcome, Done) else outcome.reason

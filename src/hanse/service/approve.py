@@ -1,0 +1,75 @@
+"""Say yes: what waits for a person, and the approval of one of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hanse.accept import deletion_subject
+from hanse.journal.events import ApprovalGiven
+from hanse.model import Approval, Personal, Rule
+from hanse.service.estate import Estate, Trouble
+from hanse.service.propose import propose
+
+SHORTEST_PREFIX = 6
+"""Digits of a subject that name it; fewer might name another one tomorrow."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something that goes on only after a yes."""
+
+    subject: str
+    rule: Rule
+    what: str
+    details: tuple[str, ...] = ()
+    approved: bool = False
+
+
+async def waiting(estate: Estate) -> list[Waiting]:
+    """All that waits for a yes now, or has it and is not carried out yet. Raises SourceError and StoreError."""
+    proposal = await propose(estate)
+    found: dict[str, Waiting] = {}
+    for trip in proposal.acceptance.trips if proposal.acceptance else ():
+        what = f"{trip.scope}: {len(trip.removals)} removals are held ({trip.guard})"
+        found[trip.subject] = Waiting(
+            trip.subject, "guard", what, tuple(map(str, trip.removals)), trip.subject in proposal.approvals
+        )
+    for owner, row in sorted(proposal.rows.items(), key=lambda item: str(item[0])):
+        intent = row.accepted.intent
+        if intent.left_at and intent.deletion == "approval":
+            subject = deletion_subject(intent)
+            what = f"{owner}: delete what is left of it on the platform"
+            found[subject] = Waiting(subject, "deletion", what, (), subject in proposal.approvals)
+    return list(found.values())
+
+
+async def approve(estate: Estate, prefix: str, reason: str, days: int) -> Waiting:
+    """Approve the one waiting subject that begins with `prefix`, for so many days. Raises Trouble."""
+    if estate.operator not in estate.config.approvers:
+        raise Trouble(
+            f"{estate.operator} may not approve",
+            "who may is listed as `approvers` in server.yaml, by account name",
+        )
+    if len(prefix) < SHORTEST_PREFIX:
+        raise Trouble(
+            f"{prefix} is too short", f"give at least {SHORTEST_PREFIX} digits of what `hanse approve` lists"
+        )
+    matches = [one for one in await waiting(estate) if one.subject.startswith(prefix)]
+    if len(matches) != 1:
+        what = "nothing that waits" if not matches else f"{len(matches)} of what waits"
+        raise Trouble(f"{prefix} names {what}", "`hanse approve` without an argument lists what waits")
+    one = matches[0]
+    now = estate.now()
+    by = Personal(estate.operator)
+    yes = Approval(
+        one.subject,
+        one.rule,
+        by,
+        "local-operator",
+        now,
+        now + timedelta(days=days),
+        Personal(reason) if reason else None,
+    )
+    await estate.store.approve(yes, [ApprovalGiven(yes, by)])
+    return one

@@ -1,0 +1,48 @@
+"""What a use case works on: configuration, repository, store and vendors, joined by main."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from hanse.config import ServerConfig
+from hanse.desired.settings import Settings
+from hanse.desired.vocabulary import Vocabulary
+from hanse.ports.platform import Platform
+from hanse.ports.source import Source
+from hanse.ports.store import Store
+
+
+class Trouble(Exception):
+    """Something a person has to mend before the command can go on. The text says what, `advice` what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Language:
+    """The manifest's language, with the vendors that are joined on, and what their blocks mean."""
+
+    vocabulary: Vocabulary
+    offline: Callable[[Settings], Mapping[str, Platform]]
+    """Platforms that can compile and nothing else."""
+
+
+@dataclass(frozen=True)
+class Estate:
+    """Everything that is joined for one server configuration."""
+
+    config: ServerConfig
+    source: Source
+    store: Store
+    language: Language
+    connect: Callable[[Settings], Mapping[str, Platform]]
+    """Platforms by name, each with its transport; nothing is called yet."""
+    now: Callable[[], datetime]
+    operator: str
+    """The operating-system account that runs the command."""
+    trust_root: str = ""
+    """A file of allowed signers, outside the repository; empty: none."""

@@ -1,0 +1,159 @@
+"""What a commit would make accepted: judged against what is accepted now, nothing written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from hanse.accept import Acceptance, judge, subtract
+from hanse.desired.intent import Directory
+from hanse.desired.settings import Settings
+from hanse.foundation.canonical import digest, encode
+from hanse.foundation.diagnostics import Diagnostic
+from hanse.journal.events import Event, GuardTripped, OrganizationAccepted
+from hanse.journal.revocation import Revocation
+from hanse.model import Approval, Owner, Personal
+from hanse.ports.store import Head, OwnerRow, Store
+from hanse.service.estate import Estate, Trouble
+from hanse.service.validate import Checked, check_commit
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The state that platforms would be converged to."""
+
+    commit: str
+    """The commit that was looked at: the branch's head, or the one of a plan file."""
+    head: Head | None
+    """What is accepted now; None before the first acceptance."""
+    checked: Checked | None
+    """None where the commit has errors: the last accepted state stands."""
+    diagnostics: list[Diagnostic]
+    acceptance: Acceptance | None
+    rows: dict[Owner, OwnerRow]
+    """All owners as they would be accepted."""
+    directory: Directory
+    settings: Settings | None
+    """None where nothing is accepted and nothing can be."""
+    approvals: Mapping[str, Approval]
+
+    @property
+    def stands(self) -> str:
+        """The commit whose intents a pass would converge to."""
+        return self.commit if self.checked is not None else self.head.commit if self.head else ""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether accepting it would change anything that is kept."""
+        if self.acceptance is None or self.checked is None:
+            return False
+        return self.head is None or self.head.commit != self.commit or bool(self.acceptance.changed)
+
+    @property
+    def directory_digest(self) -> str:
+        """Names the people and groups as they would be accepted."""
+        return digest(self.directory)
+
+
+async def propose(estate: Estate, commit: str = "") -> Proposal:
+    """Judge a commit, by default the branch's head. Raises SourceError, StoreError and Trouble."""
+    branch = estate.config.repository.branch if estate.config.repository else ""
+    if not commit:
+        estate.source.fetch(branch)
+        commit = estate.source.head(branch)
+    now = estate.now()
+    head = await estate.store.head()
+    rows = {row.owner: row async for row in estate.store.owners()}
+    approvals = await estate.store.approvals(now)
+    directory, settings = await accepted_state(estate.store, head)
+    revocations = await estate.store.revocations()
+    checked = await check_commit(estate.source, estate.language, commit, now, estate.store)
+
+    def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
+        """What was accepted last stands, less what was revoked since."""
+        standing = {owner: _subtracted(row, revocations) for owner, row in rows.items()}
+        return Proposal(commit, head, None, found, acceptance, standing, directory, settings, approvals)
+
+    if not checked.is_sound or checked.settings is None:
+        return as_accepted(checked.diagnostics, None)
+    if settings is not None and settings.organization.name != checked.settings.organization.name:
+        mine, other = settings.organization.name, checked.settings.organization.name
+        raise Trouble(
+            f"the manifest is that of the organisation {other}, and {mine} is accepted",
+            "the name of an organisation never changes; use another store for another organisation",
+        )
+    acceptance = judge(
+        checked.intents,
+        {owner: row.accepted for owner, row in rows.items()},
+        checked.directory,
+        directory,
+        settings.organization.guards if settings else checked.settings.organization.guards,
+        approvals,
+        revocations,
+        descends=head is None or estate.source.is_ancestor(head.commit, commit),
+        commit=commit,
+        now=now,
+    )
+    told = [*checked.diagnostics, *map(checked.manifest.diagnostic, acceptance.findings)]
+    if acceptance.refused:
+        return as_accepted(told, acceptance)
+    for owner, accepted in acceptance.changed.items():
+        rows[owner] = (
+            OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
+        )
+    return Proposal(
+        commit, head, checked, told, acceptance, rows, acceptance.directory, checked.settings, approvals
+    )
+
+
+def _subtracted(row: OwnerRow, revocations: Sequence[Revocation]) -> OwnerRow:
+    intent = subtract(row.accepted.intent, revocations)
+    return (
+        row if intent is row.accepted.intent else replace(row, accepted=replace(row.accepted, intent=intent))
+    )
+
+
+async def accepted_state(store: Store, head: Head | None) -> tuple[Directory, Settings | None]:
+    """The directory and the settings that are accepted now. Raises StoreError."""
+    if head is None:
+        return Directory(), None
+    people, settings = await store.blob(head.directory), await store.blob(head.settings)
+    assert people is not None, "an acceptance keeps its directory"
+    assert settings is not None, "an acceptance keeps its settings"
+    return msgspec.json.decode(people, type=Directory), Settings.decode(settings)
+
+
+async def accept(estate: Estate, proposal: Proposal) -> None:
+    """Make the proposal the accepted state, in one transaction with its events. Raises StoreError."""
+    checked, acceptance, head = proposal.checked, proposal.acceptance, proposal.head
+    if checked is None or acceptance is None or checked.settings is None or not proposal.is_new:
+        return
+    now: datetime = estate.now()
+    people, settings = encode(acceptance.directory), checked.settings.encode()
+    blobs = {digest(acceptance.directory): people, digest(checked.settings): settings}
+    accepted = OrganizationAccepted(
+        commit=proposal.commit,
+        parent=head.commit if head else "",
+        directory=digest(acceptance.directory),
+        settings=digest(checked.settings),
+        intents=tuple(
+            (owner, new.intent.digest) for owner, new in sorted(acceptance.changed.items(), key=_by_owner)
+        ),
+        held=tuple(sorted({trip.subject for trip in acceptance.trips})),
+        lapsed=tuple(sorted(acceptance.lapsed)),
+        by=Personal(estate.operator),
+        strength="local-operator",
+    )
+    tripped: list[Event] = [
+        GuardTripped(trip.guard, trip.scope, trip.subject, len(trip.removals)) for trip in acceptance.trips
+    ]
+    new_head = Head(proposal.commit, now, accepted.directory, accepted.settings)
+    await estate.store.accept(new_head, acceptance.changed, blobs, [*tripped, accepted])
+
+
+def _by_owner(item: tuple[Owner, object]) -> str:
+    return str(item[0])

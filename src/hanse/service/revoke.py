@@ -1,0 +1,51 @@
+"""Take a grant away now; it is subtracted until a commit without it is accepted."""
+
+from __future__ import annotations
+
+from hanse.desired.intent import SubjectKind
+from hanse.journal.events import GrantRevoked
+from hanse.journal.revocation import Revocation
+from hanse.model import Personal, Tenant
+from hanse.service.estate import Estate, Trouble
+
+
+async def revoke(
+    estate: Estate, project: str, subject_kind: SubjectKind, subject: str, role: str, reason: str
+) -> Revocation:
+    """Revoke what is accepted for that subject on `workspace/project`. Raises Trouble where there is nothing.
+
+    The next pass takes the access away; this only decides and journals it.
+    """
+    workspace, _, name = project.partition("/")
+    if estate.operator not in estate.config.approvers:
+        raise Trouble(
+            f"{estate.operator} may not revoke",
+            "who may is listed as `approvers` in server.yaml, by account name",
+        )
+    owner = None
+    async for row in estate.store.owners():
+        intent = row.accepted.intent
+        if isinstance(row.owner, Tenant) and (intent.workspace, intent.project) == (workspace, name):
+            owner = row.owner
+            held = {(t.subject_kind, t.subject, t.role) for t in intent.grants}
+            if any(k == subject_kind and s == subject and role in ("", r) for k, s, r in held):
+                break
+    else:
+        if owner is None:
+            raise Trouble(f"there is no accepted project {project}", "name it as workspace/project")
+        what = f" as {role}" if role else ""
+        raise Trouble(
+            f"{subject_kind} {subject} has no accepted grant{what} on {project}",
+            "a grant through a group is revoked with --group, or by taking the person out of the group",
+        )
+    event = GrantRevoked(
+        owner.workspace,
+        owner.project,
+        subject_kind,
+        subject,
+        role,
+        Personal(estate.operator),
+        "local-operator",
+        Personal(reason),
+    )
+    return await estate.store.revoke(event, estate.now())

@@ -1,0 +1,41 @@
+"""What is wanted, accepted and applied, from the store alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hanse.model import Tenant
+from hanse.ports.store import Head, OwnerRow
+from hanse.service.estate import Estate, Trouble
+
+
+@dataclass(frozen=True)
+class State:
+    """The whole picture, as of the last pass."""
+
+    wanted: str
+    """The commit at the head of the branch."""
+    head: Head | None
+    rows: list[OwnerRow]
+    revocations: int
+
+
+async def status(estate: Estate, only: str = "") -> State:
+    """The state of all tenants and of what else waits, or of `workspace[/project]` alone.
+
+    Raises Trouble, SourceError and StoreError.
+    """
+    branch = estate.config.repository.branch if estate.config.repository else ""
+    workspace, _, project = only.partition("/")
+    rows = [
+        row
+        async for row in estate.store.owners()
+        if (isinstance(row.owner, Tenant) or row.status.waits or row.status.remarks)
+        and (not workspace or row.accepted.intent.workspace == workspace)
+        and (not project or row.accepted.intent.project == project)
+    ]
+    if only and not rows:
+        raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
+    return State(
+        estate.source.head(branch), await estate.store.head(), rows, len(await estate.store.revocations())
+    )
