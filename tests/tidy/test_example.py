@@ -16,7 +16,9 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 def manifest() -> Manifest:
     """The example, loaded; fails on any error or warning."""
     blocks = Blocks(DESCRIPTION.platform_block, DESCRIPTION.landing_zone_block, DESCRIPTION.quotas)
-    files = {str(path.relative_to(EXAMPLE)): path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()}
+    files = {
+        str(path.relative_to(EXAMPLE)): path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()
+    }
     loaded = load(files, Vocabulary({DESCRIPTION.vendor: blocks}), NOW)
     assert [render(finding) for finding in loaded.diagnostics] == []
     return loaded.manifest
