@@ -6,7 +6,7 @@ A pass converges owners to what is accepted of them; it does not know where that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -59,6 +59,7 @@ class World:
     directory_digest: str
     approvals: Mapping[str, Approval]
     concurrency: int = 4
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 @dataclass
@@ -173,6 +174,9 @@ def _rules(world: World, row: OwnerRow) -> Rules:
         may_delete=bool(intent.left_at) and (intent.deletion == "automatic" or subject in world.approvals),
         deletion_advice=f"`hanse approve {subject[:12]}` lets it be deleted" if subject else "",
         changed=_why(world, row),
+        awaited=frozenset(
+            remark.about for remark in row.status.remarks if remark.code.startswith("unknown-")
+        ),
     )
 
 
@@ -260,7 +264,9 @@ class Pass:
 
     async def _execute(self, survey_: Survey) -> Result:
         world = self.world
-        setting = Setting(world.platforms, world.store, world.now, world.concurrency, told=self.told)
+        setting = Setting(
+            world.platforms, world.store, world.now, world.concurrency, sleep=world.sleep, told=self.told
+        )
         natives = {name: seen.natives for name, seen in survey_.observations.items()}
         self._execution = Execution(setting, survey_.plans.values(), natives)
         try:

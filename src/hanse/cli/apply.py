@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hanse.cli.plan import seen_names, show, show_proposal
-from hanse.cli.render import SHORT, Names, console, outcome_text
+from hanse.cli.plan import names_of, show, show_proposal
+from hanse.cli.render import SHORT, console, outcome_text
 from hanse.cli.session import ERROR, OK, complain, count, print_json, run
 from hanse.model import Done, NotYet, Outcome, Refused, Step, Unsure
 from hanse.reconcile import Pass
@@ -49,7 +49,7 @@ def command(
         with console(stderr=True).status("Looking at the platforms …"):
             planned = await plan(estate, Selection(only, changed))
         if not as_json:
-            show(planned)
+            show(planned, briefly=yes)
         if planned.proposal.settings is None:
             return ERROR
         _confirm(planned, yes=yes, first=first)
@@ -64,7 +64,7 @@ async def _apply_file(estate: Estate, path: str, *, yes: bool, first: str, as_js
     with console(stderr=True).status("Looking again at what is to be changed …"):
         planned, refused = await replan(estate, file)
     if not as_json:
-        show(planned)
+        show(planned, briefly=yes)
     for owner, why in refused.items():
         complain(f"{owner} is left alone: {why}", "plan again: `hanse plan -o plan.json`")
     _confirm(planned, yes=yes, first=first)
@@ -103,7 +103,7 @@ async def _with_progress(
     planned: Planned, carry_out: Callable[[Pass], Coroutine[None, None, Applied]], *, quiet: bool
 ) -> Applied:
     """Carry out with a bar that counts steps; Ctrl-C lets those under way finish, a second one does not."""
-    names = Names(planned.survey.plans.values(), seen_names(planned))
+    names = names_of(planned)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     loop = asyncio.get_running_loop()
     with Progress(*columns, console=console(stderr=True), transient=True, disable=quiet) as progress:

@@ -75,14 +75,15 @@ def verify(ctx: click.Context, as_json: bool) -> None:
     run(ctx, job)
 
 
-def words(event: Event) -> str:
+def words(event: Event) -> str:  # noqa: PLR0911 (one line per event)
     """An event as a sentence."""
     match event:
         case OrganizationAccepted():
             held = f", {count(len(event.held), 'set')} of removals held" if event.held else ""
             return f"accepted {event.commit[:SHORT]}: {count(len(event.intents), 'owner')} changed{held}, by {event.by}"
         case GuardTripped():
-            return f"{event.guard} tripped at {event.scope}: {count(event.removals, 'removal')} held ({event.subject[:12]})"
+            held = f"{count(event.removals, 'removal')} held ({event.subject[:12]})"
+            return f"{event.guard} tripped at {event.scope}: {held}"
         case ApprovalGiven(approval, by):
             return f"{by} approved {approval.rule} {approval.subject[:12]}"
         case GrantRevoked():

@@ -10,7 +10,7 @@ import msgspec
 from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, totals
 from hanse.cli.session import CHANGES, ERROR, OK, complain, print_diagnostics, print_json, run
 from hanse.foundation.diagnostics import has_errors
-from hanse.model import Key, Owner
+from hanse.model import Owner
 from hanse.service.estate import Estate
 from hanse.service.plan import Planned, Selection, plan
 from hanse.service.propose import Proposal
@@ -60,15 +60,15 @@ def exit_code(planned: Planned) -> int:
     return OK
 
 
-def show(planned: Planned) -> None:
-    """Print a plan as a tree, what is wrong first."""
+def show(planned: Planned, *, briefly: bool = False) -> None:
+    """Print a plan as a tree, what is wrong first; briefly, without its steps."""
     proposal, survey = planned.proposal, planned.survey
     show_proposal(proposal)
     plans = list(survey.plans.values())
-    names = Names(plans, seen_names(planned))
+    names = names_of(planned)
     out = console()
     tree = plan_tree(plans, names, planned.provenance, lambda owner: display(proposal, owner))
-    if tree.children:
+    if tree.children and not briefly:
         out.print(tree)
     for platform, error in survey.unavailable.items():
         complain(f"{platform} could not be read: {error}", error.advice)
@@ -109,15 +109,18 @@ def show_proposal(proposal: Proposal) -> None:
         )
 
 
-def seen_names(planned: Planned) -> dict[Key, str]:
-    """Native names of our things, by key."""
-    return {
+def names_of(planned: Planned) -> Names:
+    """What to call the things of a plan."""
+    seen = {
         resource.key: name
         for observation in planned.survey.observations.values()
         for many in observation.resources.values()
         for resource in many
         if isinstance(name := resource.attributes.get("name"), str)
     }
+    kinds = (spec for platform in planned.world.platforms.values() for spec in platform.describe().kinds)
+    subjects = {spec.name: spec.subject for spec in kinds if spec.subject}
+    return Names(planned.survey.plans.values(), seen, subjects)
 
 
 def display(proposal: Proposal, owner: Owner) -> str:

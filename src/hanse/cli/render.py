@@ -34,8 +34,11 @@ CAUSES = {
     "local-change": "changed by hand",
     "expired": "its time is over or has come",
     "directory": "the people of a group changed",
+    "appeared": "known there now",
     "left": "taken out of the manifest",
 }
+WIDE = 200
+"""Columns where nobody's terminal limits them, such as in a file."""
 SHORT = 8
 """Hex digits of a commit or digest that a person needs to see."""
 
@@ -43,8 +46,10 @@ SHORT = 8
 class Names:
     """What to call things: names instead of keys and ids."""
 
-    def __init__(self, plans: Iterable[Plan], seen: Mapping[Key, str]) -> None:
+    def __init__(self, plans: Iterable[Plan], seen: Mapping[Key, str], subjects: Mapping[str, str]) -> None:
+        """`seen` names what the platforms hold; `subjects` says for kinds of links whom they give access."""
         self._names = dict(seen)
+        self._subjects = subjects
         for plan in plans:
             for step in plan.steps:
                 name = step.after.get("name")
@@ -72,11 +77,6 @@ class Names:
     def step(self, step: Step) -> str:
         """A step in one line, without its sign."""
         attributes = step.after if step.action in ("create", "adopt") else step.before
-        ends = [
-            f"{name} {self.value(value)}"
-            for name, value in attributes.items()
-            if isinstance(value, Ref | Native | Find)
-        ]
         if step.action == "update":
             changes = "; ".join(
                 f"{name} {self.value(step.before.get(name))} → {self.value(value)}"
@@ -88,7 +88,14 @@ class Names:
             lost = f" ({step.loses} lose access by it)" if step.loses else ""
             taken = f" (takes over {step.native_id})" if step.action == "adopt" else ""
             return f"{step.kind} {name}{taken}{lost}"
-        return f"{step.kind} " + ", ".join(ends)
+        return f"{step.kind} {self._link(step.kind, attributes)}"
+
+    def _link(self, kind: str, attributes: Mapping[str, Value]) -> str:
+        """Who, then what they get: `ben@example.org → group shop-prod-admin`."""
+        ends = {n: self.value(v) for n, v in attributes.items() if isinstance(v, Ref | Native | Find)}
+        subject = next((name for name in (self._subjects.get(kind, ""), "user", "group") if name in ends), "")
+        rest = ", ".join(f"{name} {value}" for name, value in ends.items() if name != subject)
+        return f"{ends[subject]} → {rest}" if subject else rest
 
 
 def reason(step: Step, provenance: Mapping[str, Provenance]) -> str:
@@ -178,4 +185,7 @@ def outcome_text(step: Step, outcome: Outcome, names: Names) -> Text | None:
 
 def console(*, stderr: bool = False) -> Console:
     """The terminal; plain text where it is none."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    found = Console(stderr=stderr, highlight=False)
+    if not found.is_terminal:
+        found.width = WIDE
+    return found

@@ -217,7 +217,8 @@ def _change_by_hand(stage: Stage) -> list[str]:
     )
     people = sorted(identity.users(domain_id=domain.id), key=lambda u: u.name)
     groups = {group.name: group for group in identity.groups(domain_id="default")}
-    first, second = projects[0], projects[1]
+    first = next(project for project in projects if project.name.endswith("-prod"))
+    second = next(project for project in projects if project.name.endswith("-dev"))
     told = []
 
     stranger = people[-1]

@@ -47,6 +47,8 @@ class Rules(Struct, frozen=True):
     """What a person can do where `may_delete` is false."""
     changed: Cause = "declared"
     """Why what is wanted differs from what was last applied: declared, directory, expired or left."""
+    awaited: frozenset[str] = frozenset()
+    """Principals whom the platform did not know when the owner was last looked at."""
 
 
 def make(desired: Compiled, observation: Observation, rules: Rules, applied: Compiled | None = None) -> Plan:
@@ -211,7 +213,9 @@ class _Comparison:
                 )
                 return
             fixed = [
-                n for n in self.kinds[resource.kind].immutable if thing.attributes.get(n) != attributes.get(n)
+                n
+                for n in self.kinds[resource.kind].immutable
+                if mark(thing.attributes.get(n)) != mark(self._native(attributes.get(n)))
             ]
             if fixed:
                 self._cannot(
@@ -276,7 +280,11 @@ class _Comparison:
                 "it is looked for again at the next pass",
             )  # fmt: skip
             return
-        cause: Cause = "local-change" if identity in self._applied_links() else self.rules.changed
+        cause: Cause = self.rules.changed
+        if resource.principal in self.rules.awaited:
+            cause = "appeared"
+        elif identity in self._applied_links():
+            cause = "local-change"
         if not self._goes(cause, resource, "gone"):
             return
         self.persons[resource.key] = [name] if (name := _subject(spec, attributes)) else []
