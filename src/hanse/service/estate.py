@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,3 +47,5 @@ class Estate:
     """The operating-system account that runs the command."""
     trust_root: str = ""
     """A file of allowed signers, outside the repository; empty: none."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """How it waits for what is not possible yet."""
