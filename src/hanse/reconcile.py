@@ -62,6 +62,18 @@ class World:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+@dataclass(frozen=True, order=True)
+class Inherited:
+    """One grant on a scope above ours, by which people reach what is ours."""
+
+    platform: str
+    grant: str
+    """As the platform calls it, such as `domain Default`."""
+    role: str
+    principals: int
+    owners: int
+
+
 @dataclass
 class Survey:
     """What was seen, and what is to be done about it."""
@@ -73,6 +85,8 @@ class Survey:
     """Platforms that could not be read at all."""
     strays: tuple[Owner, ...] = ()
     """Owners whose marked things are there, though nothing is accepted of them (sweeps only)."""
+    inherited: tuple[Inherited, ...] = ()
+    """Access from scopes that are not ours: told, never touched."""
 
     @property
     def steps(self) -> int:
@@ -102,6 +116,7 @@ async def survey(world: World, rows: Sequence[OwnerRow], *, sweep: bool) -> Surv
         result.observations.update(part.observations)
         result.unavailable.update(part.unavailable)
         result.strays += part.strays
+        result.inherited += part.inherited
     return result
 
 
@@ -135,7 +150,20 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         told = tuple(_remark(row.owner, problem) for problem in compiled[row.owner].problems)
         plans[row.owner] = replace(plan, remarks=plan.remarks + told) if told else plan
     strays = tuple(sorted(set(observation.resources) - set(compiled), key=str)) if sweep else ()
-    return Survey(plans=plans, observations={name: observation}, strays=strays)
+    inherited = _inherited(name, platform, observation) if observation.foreign else ()
+    return Survey(plans=plans, observations={name: observation}, strays=strays, inherited=inherited)
+
+
+def _inherited(name: str, platform: Platform, observation: Observation) -> tuple[Inherited, ...]:
+    people: dict[tuple[str, str], tuple[set[str], set[Owner]]] = {}
+    for access in platform.access(observation):
+        if access.via == "inherited":
+            principals, owners = people.setdefault((access.grant, access.role), (set(), set()))
+            principals.add(access.principal)
+            owners.add(access.owner)
+    return tuple(
+        sorted(Inherited(name, *grant, len(who), len(where)) for grant, (who, where) in people.items())
+    )
 
 
 async def _applied(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import msgspec
 
-from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, totals
-from hanse.cli.session import CHANGES, ERROR, OK, complain, print_diagnostics, print_json, run
+from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, remark_text, totals
+from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_diagnostics, print_json, run
 from hanse.foundation.diagnostics import has_errors
 from hanse.model import Owner
 from hanse.service.estate import Estate
@@ -55,7 +56,7 @@ def exit_code(planned: Planned) -> int:
     proposal = planned.proposal
     if proposal.checked is None or planned.survey.is_blocked():
         return ERROR
-    if planned.survey.steps or (proposal.is_new and proposal.acceptance and proposal.acceptance.changed):
+    if planned.survey.steps or _accepts_anew(proposal):
         return CHANGES
     return OK
 
@@ -72,13 +73,28 @@ def show(planned: Planned, *, briefly: bool = False) -> None:
         out.print(tree)
     for platform, error in survey.unavailable.items():
         complain(f"{platform} could not be read: {error}", error.advice)
+    if briefly:
+        for part in plans:
+            for remark in part.remarks:
+                out.print(f"[dim]{part.owner}[/]", remark_text(remark))
     for stray in survey.strays:
         out.print(
             f"[yellow]![/] {stray.platform} holds marked things of {stray}, which is not accepted; left alone"
         )
-    out.print(
-        f"[bold]{totals(plans)}[/bold]" if not survey.unavailable else f"As far as seen: {totals(plans)}"
-    )
+    for above in survey.inherited:
+        out.print(
+            f"[blue]·[/] {above.platform}: {count(above.principals, 'account')} hold the role {above.role} on "
+            f"{count(above.owners, 'owner')} by {above.grant}, which is not Hanse's; left alone"
+        )
+    summary = totals(plans)
+    if not survey.steps and _accepts_anew(proposal):
+        changed = len(proposal.acceptance.changed) if proposal.acceptance else 0
+        summary = f"Nothing to do on the platforms; {count(changed, 'owner')} would be accepted anew"
+    out.print(f"As far as seen: {summary}" if survey.unavailable else f"[bold]{summary}[/bold]")
+
+
+def _accepts_anew(proposal: Proposal) -> bool:
+    return bool(proposal.is_new and proposal.acceptance and proposal.acceptance.changed)
 
 
 def show_proposal(proposal: Proposal) -> None:
@@ -155,6 +171,7 @@ def as_plain(planned: Planned) -> object:
             if part.steps or part.remarks
         ],
         "unavailable": {name: str(error) for name, error in survey.unavailable.items()},
+        "inherited": [asdict(above) for above in survey.inherited],
         "strays": [str(owner) for owner in survey.strays],
         "provenance": planned.provenance,
         "steps": survey.steps,

@@ -233,8 +233,9 @@ def _change_by_hand(stage: Stage) -> list[str]:
             told.append(f"{members[0].name} is taken out of the group {name}")
             break
 
-    identity.update_project(second, name=f"{second.name}-old")
-    told.append(f"the project {second.name} is renamed to {second.name}-old")
+    name = second.name
+    identity.update_project(second, name=f"{name}-old")
+    told.append(f"the project {name} is renamed to {name}-old")
     return told
 
 
