@@ -228,27 +228,23 @@ class Repository:
         A rename is a removal and an addition. Links and submodules count as nothing there. Raises GitError.
         """
         self._check_complete()
-        options = (
-            "-r",
-            "-z",
-            "--root",
-            "--no-abbrev",
-            "--no-renames",
-            "--no-ext-diff",
-            "--diff-merges=first-parent",
+        options = ("-r", "-z", "--root", "--always", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        output = self._git(
+            "diff-tree", "--stdin", "--diff-merges=first-parent", *options, lines=_lines(commits)
         )
-        output = self._git("diff-tree", "--stdin", *options, lines=_lines(commits))
-        changes: dict[str, list[Change]] = {commit: [] for commit in commits}
+        changes: dict[str, list[Change]] = {}
         tokens = iter(output.split(b"\0")[:-1])
-        current: list[Change] = []
         for token in tokens:
             if not token.startswith(b":"):
-                current = changes[token.decode()]
+                current = changes.setdefault(token.decode(), [])
                 continue
             old_mode, new_mode, old, new, _ = token[1:].decode().split()
             change = Change(_text(next(tokens)), _side(old_mode, old), _side(new_mode, new))
             if change.old != change.new:
                 current.append(change)
+        for commit in commits:
+            if commit not in changes:
+                raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
         return changes
 
     def is_ancestor(self, older: str, newer: str) -> bool:
