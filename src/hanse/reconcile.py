@@ -59,6 +59,8 @@ class World:
     directory_digest: str
     approvals: Mapping[str, Approval]
     concurrency: int = 4
+    revoked: frozenset[Owner] = frozenset()
+    """Owners that a revocation took a grant from."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -212,6 +214,8 @@ def _why(world: World, row: OwnerRow) -> Cause:
     intent, status = row.accepted.intent, row.status
     if intent.left_at:
         return "left"
+    if row.owner in world.revoked:
+        return "revoked"
     if status.applied != intent.digest:
         return "declared"
     return "directory" if status.directory != world.directory_digest else "expired"

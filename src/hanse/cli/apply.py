@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hanse.cli.plan import names_of, show, show_proposal
+from hanse.cli.plan import names_of, show
 from hanse.cli.render import SHORT, console, outcome_text
 from hanse.cli.session import ERROR, OK, complain, count, print_json, run
 from hanse.model import Done, NotYet, Outcome, Refused, Step, Unsure
@@ -167,8 +167,11 @@ def _report(applied: Applied, *, as_json: bool) -> int:
             else "[bold]Nothing was to be done.[/]"
         )
         return OK
-    if proposal.checked is None:
-        show_proposal(proposal)
+    if proposal.checked is None and not (left or blocked or applied.refused or result.skipped):
+        out.print(
+            f"{count(done, 'step')} done; what was accepted last holds. Commit {proposal.commit[:SHORT]} is not it."
+        )
+        return ERROR
     parts = [f"{count(done, 'step')} done"]
     parts += [f"{left} still to do"] if left else []
     parts += [f"{len(result.skipped)} not tried"] if result.skipped else []

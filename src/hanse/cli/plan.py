@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from hanse.accept import Trip
 from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, remark_text, totals
 from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_diagnostics, print_json, run
 from hanse.foundation.diagnostics import has_errors
@@ -97,6 +98,10 @@ def _accepts_anew(proposal: Proposal) -> bool:
     return bool(proposal.is_new and proposal.acceptance and proposal.acceptance.changed)
 
 
+def _trips(proposal: Proposal) -> tuple[Trip, ...]:
+    return proposal.acceptance.trips if proposal.acceptance else ()
+
+
 def show_proposal(proposal: Proposal) -> None:
     """Say which commit this is about, and what is wrong with it."""
     out = console()
@@ -107,7 +112,8 @@ def show_proposal(proposal: Proposal) -> None:
         if proposal.acceptance and proposal.acceptance.refused:
             why = f"cannot be accepted: {proposal.acceptance.refused}"
         then = f"what was accepted last stands: {head}" if head else "nothing was accepted before"
-        complain(f"commit {proposal.commit[:SHORT]} {why}; {then}")
+        advice = [f"`hanse approve {trip.subject[:12]}` lets it be accepted" for trip in _trips(proposal)]
+        complain(f"commit {proposal.commit[:SHORT]} {why}; {then}", *advice[:1])
         return
     print_diagnostics(proposal.diagnostics, err=True)
     since = (
@@ -118,7 +124,7 @@ def show_proposal(proposal: Proposal) -> None:
         else "accepted"
     )
     out.print(f"Commit [bold]{proposal.commit[:SHORT]}[/] ({since})")
-    for trip in proposal.acceptance.trips if proposal.acceptance else ():
+    for trip in _trips(proposal):
         out.print(
             f"[bold red]![/] {trip.scope}: {len(trip.removals)} removals are held back ({trip.guard}); "
             f"`hanse approve {trip.subject[:12]}` lets them happen"
@@ -163,7 +169,7 @@ def as_plain(planned: Planned) -> object:
                 "subject": trip.subject,
                 "removals": list(map(str, trip.removals)),
             }
-            for trip in (proposal.acceptance.trips if proposal.acceptance else ())
+            for trip in _trips(proposal)
         ],
         "owners": [
             {"owner": str(owner), "digest": part.digest, "steps": part.steps, "remarks": part.remarks}

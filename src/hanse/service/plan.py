@@ -144,6 +144,7 @@ def _world(estate: Estate, proposal: Proposal, platforms: Mapping[str, Platform]
         proposal.directory_digest,
         proposal.approvals,
         concurrency,
+        proposal.revoked,
         estate.sleep,
     )
 

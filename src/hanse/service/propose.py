@@ -40,6 +40,8 @@ class Proposal:
     settings: Settings | None
     """None where nothing is accepted and nothing can be."""
     approvals: Mapping[str, Approval]
+    revoked: frozenset[Owner] = frozenset()
+    """Owners that a revocation takes a grant from."""
 
     @property
     def stands(self) -> str:
@@ -76,7 +78,10 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
         """What was accepted last stands, less what was revoked since."""
         standing = {owner: _subtracted(row, revocations) for owner, row in rows.items()}
-        return Proposal(commit, head, None, found, acceptance, standing, directory, settings, approvals)
+        revoked = frozenset(owner for owner, row in rows.items() if standing[owner] is not row)
+        return Proposal(
+            commit, head, None, found, acceptance, standing, directory, settings, approvals, revoked
+        )
 
     if not checked.is_sound or checked.settings is None:
         return as_accepted(checked.diagnostics, None)
@@ -101,12 +106,24 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     told = [*checked.diagnostics, *map(checked.manifest.diagnostic, acceptance.findings)]
     if acceptance.refused:
         return as_accepted(told, acceptance)
+    revoked = frozenset(
+        o for o, i in checked.intents.items() if revocations and subtract(i, revocations) is not i
+    )
     for owner, accepted in acceptance.changed.items():
         rows[owner] = (
             OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
         )
     return Proposal(
-        commit, head, checked, told, acceptance, rows, acceptance.directory, checked.settings, approvals
+        commit,
+        head,
+        checked,
+        told,
+        acceptance,
+        rows,
+        acceptance.directory,
+        checked.settings,
+        approvals,
+        revoked,
     )
 
 

@@ -12,6 +12,7 @@ from hanse.desired.intents import directory, intents, settings
 from hanse.desired.load import Loaded, is_manifest, load
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Settings
+from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.model import Owner
@@ -69,12 +70,13 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
     wanted, people, setting = intents(manifest), directory(manifest), settings(manifest)
     platforms = language.offline(setting)
     problems: list[Problem] = []
-    names: dict[tuple[str, ...], Owner] = {}
+    holders: dict[tuple[str, ...], Owner] = {}
     for owner in sorted(wanted, key=str):
         platform = platforms[owner.platform]
         compiled = platform.compile(wanted[owner], people, now)
         problems += compiled.problems
-        problems += _collisions(owner, compiled, platform, names)
+        for name, holder in _collisions(owner, compiled, platform, holders):
+            problems.append(_collision(manifest, wanted[owner], wanted[holder], name))
     found = in_order(
         [*loaded.diagnostics, *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems))]
     )
@@ -82,24 +84,34 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
 
 
 def _collisions(
-    owner: Owner, compiled: Compiled, platform: Platform, names: dict[tuple[str, ...], Owner]
-) -> Iterator[Problem]:
-    """Things of different owners that would have one native name, after the platform's name pattern."""
+    owner: Owner, compiled: Compiled, platform: Platform, holders: dict[tuple[str, ...], Owner]
+) -> Iterator[tuple[str, Owner]]:
+    """Things that would have one native name with another owner's, after the platform's name pattern."""
     unique = {spec.name: spec.unique for spec in platform.describe().kinds}
     for resource in compiled.resources:
-        if not unique[resource.kind]:
-            continue
-        name = tuple(mark(resource.attributes.get(part)) for part in unique[resource.kind])
-        holder = names.setdefault((owner.platform, resource.kind, *name), owner)
-        if holder != owner:
-            yield Problem(
-                "error",
-                "name-collision",
-                f"{resource.kind} {resource.attributes.get('name')} on {owner.platform} would be the same as that of "
-                f"{holder.workspace}/{getattr(holder, 'project', '')}",
-                "rename one of the two, or use a name pattern that keeps them apart",
-                resource.sources[0] if resource.sources else "",
-            )
+        if unique[resource.kind]:
+            marks = (mark(resource.attributes.get(part)) for part in unique[resource.kind])
+            holder = holders.setdefault((owner.platform, resource.kind, *marks), owner)
+            if holder != owner:
+                yield f"{resource.kind} {resource.attributes.get('name')}", holder
+
+
+def _collision(manifest: Manifest, intent: Intent, other: Intent, name: str) -> Problem:
+    first = manifest.place(_source(other), ("name",))
+    return Problem(
+        "error",
+        "name-collision",
+        f"{name} on {intent.owner.platform} would be the same as that of {_source(other)}, declared at {first}",
+        "rename one of the two, or use a name pattern that keeps them apart",
+        _source(intent),
+        ("name",),
+    )
+
+
+def _source(intent: Intent) -> str:
+    if intent.project:
+        return document_source("Project", intent.workspace, intent.project)
+    return document_source("Workspace", intent.workspace)
 
 
 class _Blobs(Mapping[str, bytes]):
