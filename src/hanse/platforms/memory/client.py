@@ -40,6 +40,8 @@ class Client:
         while after is not None:
             query = filters | {"limit": str(PAGE_SIZE), "after": str(after)}
             page = await self._call("GET", f"/{collection}", query, label=f"list {collection}")
+            if len(page["items"]) != page["count"]:
+                raise Failed(Unsure(f"a page of {collection} lacks rows"))
             rows += page["items"]
             after = page["next"]
         return rows
@@ -82,8 +84,9 @@ def _content(reply: Reply) -> Any:
         raise Failed(Unsure(f"an answer that cannot be read (status {reply.status})"), 0) from None
     if reply.status < HTTPStatus.BAD_REQUEST:
         return content
-    message = content.get("error", "") if isinstance(content, dict) else ""
-    raise Failed(_outcome(reply, message or f"status {reply.status}"), reply.status)
+    message = content.get("error") if isinstance(content, dict) else None
+    text = message if isinstance(message, str) else f"status {reply.status}"
+    raise Failed(_outcome(reply, text), reply.status)
 
 
 def _outcome(reply: Reply, message: str) -> NotYet | Refused | Unsure:

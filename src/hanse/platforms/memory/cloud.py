@@ -99,7 +99,8 @@ class Cloud:
             and all(row.get(name) == value for name, value in query.items())
         ]
         shown = [self._shown(collection, row) for row in rows[:limit]]
-        return {"items": shown, "next": rows[limit - 1]["number"] if len(rows) > limit else None}
+        following = rows[limit - 1]["number"] if len(rows) > limit else None
+        return {"items": shown, "count": len(shown), "next": following}
 
     def _shown(self, collection: str, row: Row) -> Row:
         """Of a link also who it is about, so that nobody has to look up every user."""

@@ -1,0 +1,162 @@
+"""What people change by hand is seen, told and rolled back; what is not ours is left alone."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from hanse.conformance.contract import Suite
+from hanse.conformance.loop import Loop
+from hanse.conformance.world import Hand, ours, shape
+from hanse.desired.intent import Intent
+
+DRIFTS = {
+    "extra access": "",
+    "missing access": "",
+    "extra direct grant": "",
+    "renamed": "",
+    "described": "",
+    "disabled": "disabling",
+    "deleted group": "groups",
+    "deleted container": "",
+}
+"""Every kind of change by hand, with the category that it needs."""
+
+
+class Drifting(Suite):
+    """Changes behind our back, and things that are not ours."""
+
+    def wanted(self, loop: Loop) -> list[Intent]:
+        """What is declared while people meddle."""
+        sample = loop.sample
+        project = sample.project(
+            "shop/prod", {"admin": ["ann"], "user": ["ben", "cat"]}, description="The shop"
+        )
+        return sample.organization(project, sample.project("lab/one", {"user": ["ann"]}))
+
+    async def meddle(self, loop: Loop, hand: Hand, drift: str) -> None:
+        """Change something by hand."""
+        owner, name_of = loop.sample.tenant("shop/prod"), loop.sample.name_of
+        match drift:
+            case "extra access":
+                await hand.give(owner, "admin", name_of("eve"))
+            case "missing access":
+                await hand.take(owner, "user", name_of("ben"))
+            case "extra direct grant":
+                await hand.grant(owner, name_of("dan"))
+            case "renamed":
+                await hand.change(owner, "name", "renamed-by-hand")
+            case "described":
+                await hand.change(owner, "description", "changed by hand")
+            case "disabled":
+                await hand.change(owner, "enabled", False)
+            case "deleted group":
+                await hand.delete_group(owner, "user")
+            case "deleted container":
+                await hand.delete_container(owner)
+
+    @pytest.mark.parametrize("drift", DRIFTS)
+    async def test_drift_is_seen_and_repaired(self, loop: Loop, drift: str) -> None:
+        self.need(DRIFTS[drift])
+        await loop.want(*self.wanted(loop))
+        await loop.settle()
+        before = shape(await loop.world.hand.census())
+        async with loop.by_hand() as hand:
+            await self.meddle(loop, hand, drift)
+        steps = await loop.steps()
+        assert steps
+        assert {step.reason.cause for step in steps} == {"local-change"}
+        assert {step.owner for step in steps} == {loop.sample.tenant("shop/prod")}
+        await loop.settle()
+        assert shape(await loop.world.hand.census()) == before
+
+    @pytest.mark.parametrize("drift", DRIFTS)
+    async def test_drift_is_only_told_where_local_changes_are_reported(self, loop: Loop, drift: str) -> None:
+        self.need(DRIFTS[drift])
+        await loop.want(*(replace(intent, local_changes="report") for intent in self.wanted(loop)))
+        await loop.settle()
+        async with loop.by_hand() as hand:
+            await self.meddle(loop, hand, drift)
+        census = await loop.world.hand.census()
+        for _ in range(2):
+            await loop.converge()
+            assert (await loop.remarks())["local-change"]
+        assert await loop.world.hand.census() == census
+
+    async def test_many_changes_at_once_are_repaired_in_one_pass(self, loop: Loop) -> None:
+        await loop.want(*self.wanted(loop))
+        await loop.settle()
+        before = shape(await loop.world.hand.census())
+        async with loop.by_hand() as hand:
+            for drift in ("extra access", "missing access", "extra direct grant", "renamed", "described"):
+                await self.meddle(loop, hand, drift)
+        await loop.converge()
+        await loop.check_converged()
+        assert shape(await loop.world.hand.census()) == before
+
+    async def test_a_foreign_container_of_a_wanted_name_is_refused_with_advice(self, loop: Loop) -> None:
+        native_id, intents = await self.foreign_first(loop)
+        for _ in range(2):
+            await loop.converge()
+            remark = (await loop.remarks())["name-taken"][0]
+            assert native_id in remark.message + remark.advice
+            assert remark.blocking
+        assert native_id not in ours(await loop.world.hand.census())
+        assert all(intent.native in remark.advice for intent in intents)
+
+    async def test_a_foreign_container_is_adopted_by_native_id(self, loop: Loop) -> None:
+        self.need("adoption")
+        native_id, intents = await self.foreign_first(loop)
+        await loop.want(*(self.adopting(intent, native_id) for intent in intents))
+        actions = [step.action for step in await loop.steps()]
+        assert actions.count("adopt") == 1
+        await loop.check_bystanders()
+        await loop.converge()
+        await loop.start()  # it is no bystander any more
+        await loop.settle()
+        container = await self.container(loop, loop.sample.tenant("shop/prod"))
+        assert container is not None
+        assert container.native_id == native_id
+
+    async def foreign_first(self, loop: Loop) -> tuple[str, list[Intent]]:
+        """Somebody made a container of the name before us; what we want, and its native id."""
+        sample = loop.sample
+        project = sample.project("shop/prod", {"admin": ["ann"]})
+        await loop.want(*sample.organization(project)[:-1])
+        await loop.settle()
+        resources = loop.platform.compile(project, loop.directory, loop.now).resources
+        guarded = {spec.name for spec in loop.platform.describe().kinds if spec.guarded}
+        name = next(str(r.attributes["name"]) for r in resources if r.kind in guarded)
+        async with loop.by_hand() as hand:
+            native_id = await hand.make_container(sample.tenant("shop/prod"), name)
+        intents = sample.organization(project)
+        await loop.want(*intents)
+        return native_id, intents
+
+    def adopting(self, intent: Intent, native_id: str) -> Intent:
+        """The same intent, with the line that takes the thing over."""
+        return replace(intent, native=native_id) if intent.project else intent
+
+    async def test_foreign_things_beside_ours_are_never_touched(self, loop: Loop) -> None:
+        sample = loop.sample
+        await loop.want(*self.wanted(loop))
+        await loop.settle()
+        async with loop.by_hand() as hand:
+            for number in range(12):
+                await hand.make_container(sample.tenant("shop/prod"), f"foreign-{number}")
+        await loop.converge()
+        await loop.check_converged()
+        await loop.want()
+        await loop.converge()
+
+    async def test_a_service_account_is_told_and_left_alone(self, loop: Loop) -> None:
+        self.need("service accounts")
+        await loop.want(*self.wanted(loop))
+        await loop.settle()
+        async with loop.by_hand() as hand:
+            await hand.add_user("robot", service=True)
+            await hand.grant(loop.sample.tenant("shop/prod"), "robot")
+        await loop.converge()
+        [remark] = (await loop.remarks())["workload"]
+        assert not remark.blocking
+        await loop.check_converged()

@@ -1,0 +1,93 @@
+"""What stands around a platform while the suite runs: it sees every call, checks the rules, and can kill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from hanse.desired.compiled import Compiled
+from hanse.desired.intent import Directory, Intent
+from hanse.model import Access, Outcome, Step
+from hanse.observed import Observation
+from hanse.ports.platform import Description, Platform, Scope
+from hanse.ports.store import Store
+from hanse.ports.transport import Call, Reply, Transport
+
+_step: ContextVar[Step | None] = ContextVar("step", default=None)
+
+
+class Kill(BaseException):
+    """Ends everything at once, as a killed process does: nobody catches it."""
+
+
+@dataclass
+class WatchedTransport:
+    """Notes every call. A call that writes outside of a step is a broken promise."""
+
+    inner: Transport
+    calls: list[Call] = field(default_factory=list)
+
+    async def send(self, call: Call) -> Reply:
+        """The inner transport's reply."""
+        self.calls.append(call)
+        assert not call.is_write or _step.get() is not None, f"a write outside of a step: {call.label}"
+        return await self.inner.send(call)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self.inner.close()
+
+    @property
+    def writes(self) -> list[Call]:
+        """Calls that can change the cloud."""
+        return [call for call in self.calls if call.is_write]
+
+
+@dataclass
+class WatchedPlatform:
+    """A platform whose every step must stand in the journal before it is performed."""
+
+    inner: Platform
+    store: Store
+    performed: list[Step] = field(default_factory=list)
+    """In the order in which they were begun."""
+    kill_at: int = 0
+    """The step, counted from 1, at which to kill; 0: never."""
+    kill: Literal["before", "after"] = "before"
+    """Before or after the step has its effect."""
+
+    def describe(self) -> Description:
+        """As the inner one."""
+        return self.inner.describe()
+
+    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+        """As the inner one."""
+        return self.inner.compile(intent, directory, now)
+
+    async def observe(self, scope: Scope) -> Observation:
+        """As the inner one."""
+        return await self.inner.observe(scope)
+
+    def access(self, observation: Observation) -> Sequence[Access]:
+        """As the inner one."""
+        return self.inner.access(observation)
+
+    async def perform(self, step: Step) -> Outcome:
+        """Check the journal, and die where it is asked for."""
+        intended = {(open_.action, open_.key) for _, open_ in await self.store.open_steps()}
+        assert (step.action, step.key) in intended, f"no intent in the journal: {step.action} {step.key}"
+        self.performed.append(step)
+        number = len(self.performed)
+        if number == self.kill_at and self.kill == "before":
+            raise Kill
+        token = _step.set(step)
+        try:
+            outcome = await self.inner.perform(step)
+        finally:
+            _step.reset(token)
+        if number == self.kill_at:
+            raise Kill
+        return outcome
