@@ -15,9 +15,8 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from hanse.foundation.canonical import digest
 from hanse.journal.events import StepIntended
-from hanse.journal.record import concluded
+from hanse.journal.record import concluded, step_digest
 from hanse.model import Done, Key, Native, NotYet, Outcome, Ref, Step, Unsure
 from hanse.plan import Plan
 from hanse.ports.platform import Platform
@@ -132,7 +131,7 @@ class Execution:
         if isinstance(resolved, NotYet):
             return resolved
         setting = self._setting
-        mark = digest(step)
+        mark = step_digest(step)
         await setting.store.append([StepIntended(step, mark)], setting.now())
         outcome = await self._until_settled(setting.platforms[step.owner.platform], resolved)
         await setting.store.append([concluded(mark, step.owner, outcome)], setting.now())

@@ -25,6 +25,7 @@ from hanse.model import (
     Cause,
     Done,
     Find,
+    Key,
     NotYet,
     Outcome,
     Owner,
@@ -274,17 +275,19 @@ class Pass:
         await store.append([PassStarted(self.commit, len(first.plans))], world.now())
         outcome = Converged(after=first)
         current, touched = first, {owner for owner, plan in first.plans.items() if plan.steps}
+        shown = {(step.owner, step.action, step.key) for plan in first.plans.values() for step in plan.steps}
         for _ in range(rounds):
             if not current.steps or self._stopped:
                 break
-            result = await self._execute(current)
+            result = await self._execute(current, shown)
             outcome.result.outcomes += result.outcomes
             outcome.result.skipped = result.skipped
             if self._stopped:
                 break
             current = await self._read_back(first, touched)
             outcome.after = current
-            if not result.count(Done):
+            again = (step for plan in current.plans.values() for step in plan.steps)
+            if not result.count(Done) or not any((s.owner, s.action, s.key) in shown for s in again):
                 break
         outcome.gone = await self._note(first, outcome)
         counts = {kind: outcome.result.count(kind) for kind in (Done, Refused, NotYet, Unsure)}
@@ -294,13 +297,18 @@ class Pass:
         await store.chain()
         return outcome
 
-    async def _execute(self, survey_: Survey) -> Result:
+    async def _execute(self, survey_: Survey, shown: Collection[tuple[Owner, str, Key]]) -> Result:
+        """Carry out what the survey plans, less what nobody was shown: that waits for the next pass."""
         world = self.world
+        plans = [
+            replace(plan, steps=tuple(s for s in plan.steps if (s.owner, s.action, s.key) in shown))
+            for plan in survey_.plans.values()
+        ]
         setting = Setting(
             world.platforms, world.store, world.now, world.concurrency, sleep=world.sleep, told=self.told
         )
         natives = {name: seen.natives for name, seen in survey_.observations.items()}
-        self._execution = Execution(setting, survey_.plans.values(), natives)
+        self._execution = Execution(setting, plans, natives)
         try:
             return await self._execution.run()
         finally:

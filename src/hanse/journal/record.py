@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from hanse.foundation import canonical
 from hanse.journal.events import Event, StepConcluded
-from hanse.model import Done, NotYet, Outcome, Owner, Personal, Refused, Unsure
+from hanse.model import Done, NotYet, Outcome, Owner, Personal, Refused, Step, Unsure
 
 ERASED = Personal("(erased)")
 """Stands where a text was erased."""
@@ -86,6 +86,14 @@ def concluded(step_digest: str, owner: Owner, outcome: Outcome, looked_up: bool 
             return StepConcluded(step_digest, owner, "refused", looked_up=looked_up, text=Personal(words))
         case Unsure(reason=reason):
             return StepConcluded(step_digest, owner, "unsure", looked_up=looked_up, text=Personal(reason))
+
+
+def step_digest(step: Step) -> str:
+    """The idempotency key of a step. Texts about people are no part of it: a digest could be guessed at.
+
+    Its key names the principal, so that no two steps of a plan have the same.
+    """
+    return canonical.digest(_changed(step, lambda personal: Personal("")))
 
 
 def _changed(value: _T, change: Callable[[Personal], Personal]) -> _T:
