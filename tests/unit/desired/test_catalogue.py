@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
 from example_vendor import NOW, VOCABULARY
+from golden_files import GOLDEN, golden
 from hanse.desired.load import load
 from hanse.foundation.diagnostics import render
-
-GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def broken() -> dict[str, bytes]:
@@ -16,10 +15,11 @@ def broken() -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.golden
 def test_every_mistake_of_a_broken_repository_is_told_at_once_with_its_place_and_what_to_do() -> None:
     loaded = load(broken(), VOCABULARY, NOW, links=["linked.yaml", "charts/linked.yaml", ".hidden/x.yaml"])
-    told = [render(diagnostic) for diagnostic in loaded.diagnostics]
-    assert told == (GOLDEN / "broken.txt").read_text().splitlines()
+    told = "".join(f"{render(diagnostic)}\n" for diagnostic in loaded.diagnostics)
+    assert told == golden("broken.txt", told)
 
 
 def test_every_place_of_the_catalogue_points_into_the_text_that_it_speaks_of() -> None:
