@@ -1,0 +1,56 @@
+"""Run benchmarks and say what misses its limit: `python -m bench [name ...] [--quick] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+from bench import change, converge, help, plan_make, sweep
+from bench.report import Row, plain, table
+from bench.stands import Stands
+
+NAMES = ("help", "plan_make", "converge", "sweep", "change")
+
+
+async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
+    """All rows of these benchmarks."""
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr)
+
+    rows: list[Row] = []
+    if "help" in names:
+        rows += help.run(quick=quick)
+    if "plan_make" in names:
+        tell("plan.make alone")
+        rows += plan_make.run(quick=quick)
+    if not {"converge", "sweep", "change"}.isdisjoint(names):
+        with Stands(tell) as stands:
+            for name, run in (("converge", converge.run), ("sweep", sweep.run), ("change", change.run)):
+                if name in names:
+                    rows += await run(stands, quick=quick)
+    return rows
+
+
+def main() -> int:
+    """Print the table; 1 where a limit is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; all by default")
+    parser.add_argument(
+        "--quick", action="store_true", help="small estates: shows that it works, and no more"
+    )
+    parser.add_argument("--json", action="store_true", help="rows as JSON")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    rows = asyncio.run(measure(tuple(options.names or NAMES), quick=options.quick))
+    print(json.dumps([plain(row) for row in rows], indent=2) if options.json else table(rows))
+    return 0 if all(row.passed for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
