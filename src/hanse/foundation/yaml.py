@@ -37,20 +37,25 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _MARKER = re.compile(r"^(?:---|\.\.\.)(?=[ \t\n]|\Z)", re.MULTILINE)
 _ENDED = re.compile(r"\.\.\.(?=\s|\Z)")
 _PROLOG = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n?)+")
-_DIRECTIVE = re.compile(r"^%([^\n]*)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _VERSION_1_2 = re.compile(r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?")
 _NOT_PRINTABLE = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS_OF_YAML_1_1 = re.compile(r"[\x85\u2028\u2029]")
 _DEEP_BLOCKS = re.compile(r"^[ \t?:-]{40}", re.MULTILINE)  # two levels take a column at least
 _PROPERTIES = re.compile(r"[&*!](?<!\w[&*!])")  # where an anchor, an alias or a tag may begin
+_AFTER_A_NAME = frozenset(["", *" \t\n,[]{}"])
 _RUST_ERROR = re.compile(r"YAML parse error at line (\d+), column (\d+)\n")
 
+_ALIAS_LIMITS = yaml_rs.AliasLimits(
+    100_000, 8
+)  # a second wall: events, aliases within what aliases stand for
 _MAX_QUOTED = 60
 _Finding = tuple[str, str, str]  # code, message, advice
 _NUL: _Finding = ("control-character", "this text contains a NUL character", "take it out")
 _TOO_DEEP: _Finding = ("too-deep", f"this is nested more than {MAX_DEPTH} levels deep", "make it flatter")
 _ADVICE = {
     "tabs disallowed": "indent with spaces",
+    "cannot start any token": "indent with spaces; quote the value if it begins with @, ` or %",
     "did not find expected key": "check the indentation",
     "did not find expected '-' indicator": "check the indentation",
     "mapping values are not allowed": "check the indentation, or quote the value if it contains ': '",
@@ -153,6 +158,9 @@ class _Chunk(Struct, frozen=True):
     index: int
     line: int
     text: str
+    """Directives are comments in it, so that it is a document even where they stand alone."""
+    prolog: str = ""
+    """What the text begins with, up to its last directive, as it was written."""
 
     def fault(self, code: str, message: str, advice: str, mark: Any = None) -> _Fault:
         """Place a fault at a mark of PyYAML's within this chunk, or at the chunk's beginning."""
@@ -194,15 +202,22 @@ def _fault_after(before: str, code: str, message: str, advice: str) -> _Fault:
 def _split(text: str) -> list[_Chunk]:
     """Cut a file at its document markers; nothing else of YAML can stand at the beginning of such a line."""
     if "---" not in text and "..." not in text:
-        return [_Chunk(0, 1, text)]
+        return [_chunk(0, 1, text)]
     chunks: list[_Chunk] = []
     begin, line = 0, 1
     for end in [*(marker.start() for marker in _MARKER.finditer(text)), len(text)]:
         part = text[begin:end]
         if part:
-            chunks.append(_Chunk(len(chunks), line, f"   {part[3:]}" if _ENDED.match(part) else part))
+            chunks.append(_chunk(len(chunks), line, f"   {part[3:]}" if _ENDED.match(part) else part))
         begin, line = end, line + part.count("\n")
     return chunks
+
+
+def _chunk(index: int, line: int, text: str) -> _Chunk:
+    prolog = _PROLOG.match(text) if "%" in text else None
+    if prolog is None:
+        return _Chunk(index, line, text)
+    return _Chunk(index, line, _DIRECTIVE.sub("#", prolog[0]) + text[prolog.end() :], prolog[0])
 
 
 @lru_cache(maxsize=2)
@@ -220,11 +235,11 @@ def _chunks(data: bytes) -> list[_Chunk]:
 def _inspect(chunk: _Chunk, allowance: int) -> tuple[int, list[_Fault]]:
     """Look for what must not reach yaml-rs, or would pass it in silence.
 
-    Gives the characters repeated by aliases, and the faults. Most documents cannot hold any.
+    Gives the characters repeated by aliases, and the faults. Most documents cannot hold any; of the others
+    only those that PyYAML can follow to their end go on to yaml-rs, whose stack they could overflow.
     """
-    faults = list(islice(_directives(chunk), MAX_FAULTS)) if "%" in chunk.text else []
-    deep = _DEEP_BLOCKS.search(chunk.text)
-    if faults or not (deep or _PROPERTIES.search(chunk.text)):
+    faults = list(islice(_directives(chunk), MAX_FAULTS))
+    if faults or not (_DEEP_BLOCKS.search(chunk.text) or _PROPERTIES.search(chunk.text)):
         return 0, faults
     inspection = _Inspection(chunk, allowance)
     try:
@@ -233,14 +248,11 @@ def _inspect(chunk: _Chunk, allowance: int) -> tuple[int, list[_Fault]]:
         mark = getattr(wrong, "problem_mark", None)
         problem = getattr(wrong, "problem", None) or "this cannot be read"
         inspection.faults.append(chunk.fault("invalid-yaml", problem, _advice(problem), mark))
-        if not deep:  # so yaml-rs may safely judge it, and says it better if it does
-            return inspection.repeated, _read(chunk)[1] or inspection.faults
     return inspection.repeated, inspection.faults
 
 
 def _directives(chunk: _Chunk) -> Iterator[_Fault]:
-    prolog = _PROLOG.match(chunk.text)
-    for number, line in enumerate(prolog[0].splitlines() if prolog else ()):
+    for number, line in enumerate(chunk.prolog.split("\n")):
         if line.startswith("%") and not _VERSION_1_2.fullmatch(line):
             message = f"the directive {_short(line)} is not supported"
             yield _Fault("yaml-directive", message, "take the line out", chunk.line + number, 1)
@@ -263,6 +275,7 @@ class _Inspection:
     def __init__(self, chunk: _Chunk, allowance: int) -> None:
         self.chunk = chunk
         self.allowance = allowance
+        self._text = _legible(chunk.text)
         self.repeated = 0
         self.faults: list[_Fault] = []
         self._open: list[tuple[str | None, _Size]] = []
@@ -270,12 +283,14 @@ class _Inspection:
 
     def run(self) -> None:
         """Read the document until its end, or the first thing that makes it dangerous."""
-        for event in yaml.parse(_legible(self.chunk.text), _Loader):
+        for event in yaml.parse(self._text, _Loader):
             tag = getattr(event, "tag", None)
             if tag is not None:
                 advice = "take it out; text that looks like a number needs quotes only"
                 tag = _short(tag.replace("tag:yaml.org,2002:", "!!"))
                 self._fault(event, "yaml-tag", f"the tag {tag} is not supported", advice)
+            if not self._name_is_plain(event):
+                return
             if isinstance(event, yaml.AliasEvent):
                 going_on = self._alias(event)
             elif isinstance(event, yaml.CollectionStartEvent):
@@ -288,6 +303,18 @@ class _Inspection:
                     self._close(*self._open.pop())
             if not going_on:
                 return
+
+    def _name_is_plain(self, event: Any) -> bool:
+        """Refuse names that go on for yaml-rs where they have ended for PyYAML: `&a:` is one of them."""
+        name = getattr(event, "anchor", None)
+        if name is None:
+            return True
+        after = event.start_mark.index + 1 + len(name)
+        if self._text[after : after + 1] in _AFTER_A_NAME:
+            return True
+        advice = "use letters, digits, - and _, and a space after them"
+        self._fault(event, "invalid-yaml", "the name of this anchor or alias is not supported", advice)
+        return False
 
     def _enter(self, event: Any) -> bool:
         self._open.append((event.anchor, _Size(_NODE_COST, 1)))
@@ -333,13 +360,10 @@ class _Inspection:
 def _read(chunk: _Chunk) -> tuple[dict[str, Any] | None, list[_Fault]]:
     """Give the content of a document (None: empty) and what is wrong with it."""
     text = chunk.text
-    prolog = _PROLOG.match(text) if "%" in text else None
-    if prolog:  # a comment has the same length, and needs no document after it
-        text = _DIRECTIVE.sub(r"#\1", prolog[0]) + text[prolog.end() :]
     if text.rstrip().endswith(("|", ">")):  # else yaml-rs reads an empty block at the end as a line break
         text += "\n...\n"
     try:
-        value: Any = yaml_rs.loads(text, parse_datetime=False)
+        value: Any = yaml_rs.loads(text, parse_datetime=False, alias_limits=_ALIAS_LIMITS)
     except yaml_rs.YAMLDecodeError as wrong:
         return None, _syntax_faults(chunk, str(wrong))
     except (

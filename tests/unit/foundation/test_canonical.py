@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -41,6 +41,7 @@ def test_what_json_cannot_hold_is_an_error() -> None:
         encode(object())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES), st.randoms())
 def test_shuffled_mappings_have_the_same_digest(value: dict[str, object], random: "object") -> None:
     items = list(value.items())

@@ -1,7 +1,7 @@
 """Promises of foundation.diagnostics: findings are told in order, on one line, with a way out."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.foundation.diagnostics import Place, error, has_errors, in_order, render, suggest, warning
@@ -58,6 +58,7 @@ def test_a_misspelling_is_recognised_and_another_name_is_not(
     assert suggest(word, candidates) == meant
 
 
+@settings(deadline=None)
 @given(st.text(max_size=8), st.sets(st.text(max_size=8), max_size=5))
 def test_only_a_candidate_is_ever_suggested(word: str, candidates: set[str]) -> None:
     assert suggest(word, candidates) in {None, *candidates}

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.foundation.time import (
@@ -95,6 +95,7 @@ def test_days_with_a_change_of_clocks_have_their_own_length(day: str, zone: str,
     assert end - start == expected
 
 
+@settings(deadline=None)
 @given(st.dates(date(1900, 1, 1), date(2100, 1, 1)), ZONES)
 def test_a_day_begins_with_its_first_instant(day: date, zone: ZoneInfo) -> None:
     start = start_of_day(day, zone)
@@ -102,6 +103,7 @@ def test_a_day_begins_with_its_first_instant(day: date, zone: ZoneInfo) -> None:
     assert (start - timedelta(seconds=1)).astimezone(zone).date() < day
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])))
 def test_what_is_formatted_is_read_back_as_the_same_instant(at: datetime) -> None:
     try:

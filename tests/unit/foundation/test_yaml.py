@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.foundation import yaml
@@ -83,6 +83,7 @@ def test_aliases_stand_for_what_their_anchor_holds() -> None:
 
 
 def test_the_version_directive_of_yaml_1_2_is_welcome() -> None:
+    assert values("%YAML 1.2\n# R & D!\n---\na: 1") == [{"a": 1}]
     assert values("# x\n%YAML 1.2\n---\na: 1\n...\n%YAML 1.2 # again\n---\nb: 2") == [{"a": 1}, {"b": 2}]
 
 
@@ -154,6 +155,9 @@ def test_one_broken_document_hides_no_other() -> None:
         ("a: b\r\nc: \x1b[31m", "control-character", 2, 4),
         ("a: \x80", "control-character", 1, 4),
         ("a: &a [*a]", "alias-to-itself", 1, 8),
+        ("x:\n  &a: b", "invalid-yaml", 2, 3),
+        ("x: &a b\ny: {*a: c}", "invalid-yaml", 2, 5),
+        ("x: &😀 b", "invalid-yaml", 1, 5),
         ("a: &a {b: {c: *a}}", "alias-to-itself", 1, 15),
     ],
 )
@@ -209,6 +213,12 @@ def test_nesting_ends_at_64_levels() -> None:
 def test_nesting_through_aliases_counts_too() -> None:
     links = "\n".join(f"- &a{n} [*a{n - 1}]" for n in range(1, 70))
     assert [code for code, _, _ in faults(f"x:\n- &a0 []\n{links}")] == ["too-deep"]
+
+
+def test_nesting_that_only_one_of_the_libraries_would_see_is_refused() -> None:
+    deep, end = "[" * 60, "]" * 60
+    links = "\n".join(f"- a{n}:\n    &a{n}: {deep}*a{n - 1}: {end}" for n in range(1, 60))
+    assert yaml.parse(f"x:\n- a0:\n    &a0: []\n{links}".encode(), "f.yaml").diagnostics
 
 
 def test_an_alias_bomb_is_refused_where_it_goes_off() -> None:
@@ -299,6 +309,7 @@ WORDS_OF_YAML = """&a_|*a|<<: *a|!!str_|!x_|%YAML 1.2\n|a: |b: 1\n|null|~|1e9|.i
 SOUP = st.lists(st.sampled_from(LETTERS + WORDS_OF_YAML), max_size=40).map("".join)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=200), SOUP.map(str.encode), st.text(max_size=200).map(str.encode)))
 def test_nothing_in_a_file_raises(data: bytes) -> None:
     parsed = yaml.parse(data, "f.yaml")
@@ -346,6 +357,7 @@ TREES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=3), st.sampled_from([None, False, True]))
 def test_what_another_library_writes_is_read_as_it_was_meant(
     trees: list[dict[str, object]], flow: bool | None
