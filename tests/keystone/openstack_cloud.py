@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,11 +14,10 @@ from msgspec.structs import replace
 from hanse.demo import keystone as starter
 from hanse.desired.compiled import Compiled
 from hanse.desired.intent import Directory, Intent, Person, Term
-from hanse.model import Done, Find, Key, Native, Outcome, Owner, Personal, Ref, Step, Tenant, WorkspaceOn
+from hanse.model import Done, Find, Key, Native, Outcome, Personal, Ref, Step, Tenant, WorkspaceOn
 from hanse.observed import Observation
 from hanse.plan import Plan, Rules, make
 from hanse.platforms.openstack import OpenStack
-from hanse.platforms.openstack.auth import connect
 from hanse.platforms.openstack.client import Keystone, Row
 from hanse.ports.platform import Credential, PlatformIdentity, Scope
 from hanse.ports.transport import Transport
@@ -112,13 +110,13 @@ class Corner:
 
     # As Hanse does
 
-    def intent(self, project: str = "prod", *terms: Term, workspace: str = "shop", **changes: Any) -> Intent:
+    def intent(self, name: str = "prod", *terms: Term, workspace: str = "shop", **changes: Any) -> Intent:
         """What is wanted of one tenant."""
         intent = Intent(
-            Tenant(PLATFORM, workspace, project),
+            Tenant(PLATFORM, workspace, name),
             self.organization,
             workspace,
-            project,
+            name,
             display_name="Web shop",
             grants=tuple(sorted(terms)),
             landing_zone="production",
@@ -201,21 +199,3 @@ def told(plan: Plan) -> list[tuple[str, str]]:
 def user(name: str, role: str, **changes: Any) -> Term:
     """A grant to one person."""
     return Term("user", name, role, **changes)
-
-
-def owner_of(intent: Intent) -> Owner:
-    return intent.owner
-
-
-__all__ = [
-    "NOW",
-    "PLATFORM",
-    "Corner",
-    "connect",
-    "credential",
-    "json",
-    "owner_of",
-    "resolved",
-    "told",
-    "user",
-]

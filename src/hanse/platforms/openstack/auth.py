@@ -41,8 +41,8 @@ def connect(credential: Credential) -> Transport:
     endpoint = _base(credential.endpoint)
     config, name = _configuration(credential)
     region = _region(credential, config, name, validate=False)
-    auth = dict(region.config.get("auth") or {})
-    auth_url = str(auth.get("auth_url") or auth.get("endpoint") or "")
+    given = _given(region)
+    auth_url = str(given.get("auth_url") or given.get("endpoint") or "")
     if not auth_url:
         raise PlatformUnavailable(
             f"{_told(credential)} has no auth_url", "add it: it is the address of Keystone, with /v3"
@@ -92,7 +92,7 @@ class KeystoneAuth:
 
     def _sign_in(self) -> dict[str, Secret]:
         """Ask for a token, in a thread of its own, since keystoneauth1 waits for the answer."""
-        from keystoneauth1 import exceptions, session
+        from keystoneauth1 import exceptions, session  # noqa: PLC0415
 
         if self._session is None:
             self._session = session.Session(
@@ -131,7 +131,7 @@ class KeystoneAuth:
 def _configuration(credential: Credential) -> tuple[Any, str]:
     """openstacksdk's configuration, and the name of the cloud in it."""
     try:
-        from openstack.config.loader import OpenStackConfig
+        from openstack.config.loader import OpenStackConfig  # noqa: PLC0415
     except ImportError:
         raise PlatformUnavailable(
             "openstacksdk is not installed", "install it with: pip install 'hanse[openstack]'"
@@ -158,13 +158,15 @@ def _configuration(credential: Credential) -> tuple[Any, str]:
         raise PlatformUnavailable(
             f"{_told(credential)} cannot be read", "check that it is well-formed YAML with a mapping `clouds`"
         ) from None
-    known = config.get_cloud_names()
+    known = {*config.get_cloud_names()} - {"defaults"}  # which is there where no file was found
     if name not in known:
         raise PlatformUnavailable(
             f"{_told(credential)}: there is no such cloud",
             "set the OS_* variables"
             if credential.source == "env"
-            else f"known are: {', '.join(sorted(known)) or 'none'}",
+            else f"known are: {', '.join(sorted(known))}"
+            if known
+            else "no well-formed clouds.yaml with a mapping `clouds` was found",
         )
     return config, name
 
@@ -175,26 +177,43 @@ def _region(credential: Credential, config: Any, name: str, **options: Any) -> A
             warnings.simplefilter("ignore")  # about what the library itself will drop, such as InfluxDB
             return config.get_one(cloud=name, **options)
     except Exception as error:
-        # Options that are missing are named; values are not.
-        missing = ", ".join(sorted(option.dest for option in getattr(error, "options", ())))
         raise PlatformUnavailable(
-            f"{_told(credential)} cannot be used: "
-            + (f"it lacks {missing}" if missing else type(error).__name__),
+            f"{_told(credential)} cannot be used: {_what(error)}",
             "compare it with an openstack command line that works, such as `openstack token issue`",
         ) from None
+
+
+def _what(error: Exception) -> str:
+    """Why a plugin does not take its options: which one is missing, but never a value."""
+    from keystoneauth1 import exceptions  # noqa: PLC0415
+
+    if isinstance(error, exceptions.MissingRequiredOptions):
+        return "it lacks " + ", ".join(sorted(option.dest for option in error.options))
+    if isinstance(error, exceptions.OptionError):
+        return str(error).rstrip(".")  # fixed sentences (read in the source)
+    if isinstance(error, exceptions.NoMatchingPlugin):
+        return f"there is no auth type {error.name}"
+    return type(error).__name__
+
+
+def _given(region: Any) -> dict[str, Any]:
+    """What the cloud says about signing in, whether inside `auth` (clouds.yaml) or not (OS_*)."""
+    return {**region.config, **(region.config.get("auth") or {})}
 
 
 def _plugin(credential: Credential, config: Any, name: str, region: Any, auth_url: str) -> Any:
     """The auth plugin, signing in at the bound endpoint itself."""
     kind = str(region.config.get("auth_type") or "")
-    auth: dict[str, Any] = dict(region.config.get("auth") or {})
-    changed: dict[str, Any] = {"endpoint" if "endpoint" in auth else "auth_url": auth_url}
+    auth = _given(region)
+    changed: dict[str, Any] = {"endpoint" if "auth_url" not in auth else "auth_url": auth_url}
     for whose in ("user", "project"):
-        if kind in _VERSIONED and not auth.keys() & {f"{whose}_domain_id", f"{whose}_domain_name"}:
+        if kind in _VERSIONED and not (auth.get(f"{whose}_domain_id") or auth.get(f"{whose}_domain_name")):
             for part in ("id", "name"):
                 if default := auth.get(f"default_domain_{part}"):
                     changed[f"{whose}_domain_{part}"] = default
-    region = _region(credential, config, name, auth_type=_VERSIONED.get(kind, kind), auth=changed)
+    kind = _VERSIONED.get(kind, kind)
+    # Both inside `auth` and beside it, since either may win.
+    region = _region(credential, config, name, auth_type=kind, auth=changed, **changed)
     return region.get_auth()
 
 

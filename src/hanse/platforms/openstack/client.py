@@ -23,6 +23,9 @@ from msgspec import Struct
 from hanse.ports.platform import PlatformUnavailable
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply, Transport
 
+MAJOR = 3
+"""Of the Identity API."""
+REDIRECT, NOT_FOUND, SERVER_ERROR = 300, 404, 500
 PAGE = 1000
 PAGED = frozenset({"projects", "groups", "users", "domains"})
 """Collections at the top that Keystone pages."""
@@ -77,9 +80,9 @@ class Keystone:
             self._version = await self._discover()
         return self._version
 
-    async def get(self, path: str, label: str, query: Query = (), timeout: float | None = None) -> Row:
+    async def get(self, path: str, label: str, query: Query = (), seconds: float | None = None) -> Row:
         """The document at a path. Raises Failed, Broken, or as the transport does."""
-        document = _document(await self.call(Call("GET", path, query, label=label, timeout=timeout)))
+        document = _document(await self.call(Call("GET", path, query, label=label, timeout=seconds)))
         if not isinstance(document, dict):
             raise Broken(f"{label}: the reply is no object")
         return document
@@ -89,7 +92,7 @@ class Keystone:
         try:
             document = await self.get(path, label)
         except Failed as error:
-            if error.status == 404:
+            if error.status == NOT_FOUND:
                 return None
             raise
         return next((value for value in document.values() if isinstance(value, dict)), None)
@@ -143,7 +146,7 @@ class Keystone:
     async def call(self, call: Call) -> Reply:
         """The reply of a call that went well. Raises Failed, or as the transport does."""
         reply = await self._transport.send(call)
-        if reply.status >= 300:
+        if reply.status >= REDIRECT:
             raise Failed(reply.status, f"{call.label}: Keystone answered {reply.status}", reply)
         return reply
 
@@ -153,12 +156,12 @@ class Keystone:
             document = await self.get("/v3", "discover")
             told = re.fullmatch(r"v(\d+)\.(\d+)", str((document.get("version") or {}).get("id", "")))
         except Failed as error:
-            if error.status in (401, 429) or error.status >= 500:
+            if error.status in (401, 429) or error.status >= SERVER_ERROR:
                 raise
             told = None
         except Broken:
             told = None
-        if told is None or int(told[1]) != 3:
+        if told is None or int(told[1]) != MAJOR:
             raise PlatformUnavailable(
                 "no Identity API v3 answers at the bound endpoint",
                 "bind the endpoint that stands before /v3, such as https://keystone.example.org:5000; "

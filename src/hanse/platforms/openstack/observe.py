@@ -25,6 +25,7 @@ from hanse.model import Find, Key, Native, Owner, Ref, Resource, Tenant, Value
 from hanse.observed import Observation
 from hanse.platforms.openstack.blocks import PlatformBlock
 from hanse.platforms.openstack.client import (
+    NOT_FOUND,
     Broken,
     Failed,
     Keystone,
@@ -664,7 +665,7 @@ class _Reading:
         try:
             listing = await self.client.list(path, label, query)
         except _Trouble as error:
-            if absent_is_empty and isinstance(error, Failed) and error.status == 404:
+            if absent_is_empty and isinstance(error, Failed) and error.status == NOT_FOUND:
                 return Listing([])
             self._cannot(kind, error)
             return Listing([], str(error))

@@ -12,8 +12,9 @@ from hanse.platforms.openstack.compile import DOMAIN, PROJECT
 from hanse.platforms.openstack.facts import STAMP_TAG
 from hanse.platforms.openstack.observe import TAGS_SINCE, Memory
 from hanse.ports.platform import PlatformUnavailable
-from hanse.ports.transport import NoReply, NotAllowed, NotSent
+from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
 
+BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR = 400, 404, 409, 500
 SOON, LATER = 2.0, 120.0
 """Seconds: a hiccup of the server; something that a new look must tell first."""
 _PLAIN = ("name", "description", "enabled")
@@ -30,7 +31,7 @@ async def perform(client: Keystone, memory: Memory, step: Step) -> Outcome:
     try:
         return await work()
     except Failed as error:
-        if error.status == 404:
+        if error.status == NOT_FOUND:
             memory.forget()
         return _outcome(step, error)
     except Broken as error:
@@ -70,9 +71,9 @@ def _outcome(step: Step, error: Failed) -> Outcome:  # noqa: PLR0911
             )
         case 504 if step.action == "create" and step.kind in (DOMAIN, PROJECT, "group"):
             return Unsure(f"{what}: a gateway gave up waiting for Keystone (504)")
-        case status if status >= 500:
+        case status if status >= SERVER_ERROR:
             return NotYet(SOON, f"{what}: Keystone answered {status}")
-        case status if status < 400:
+        case status if status < BAD_REQUEST:
             return Refused(
                 f"{what}: the endpoint answers with a redirect ({status})",
                 "bind the address that it leads to",
@@ -111,7 +112,7 @@ class _Link:
         try:
             await self.client.write("DELETE", path, f"delete {step.kind}")
         except Failed as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
         return Done()
 
@@ -168,19 +169,22 @@ class _Thing:
         try:
             made = await self.client.write("POST", self.path, self.label, {self.kind: body})
         except Failed as error:
-            if error.status == 400 and error.says(b"find domain"):
+            if error.status == BAD_REQUEST and error.says(b"find domain"):
                 self.memory.forget()
                 return NotYet(LATER, f"{self.label}: its domain is gone; the next look tells")
-            if error.status != 409:
+            if error.status != CONFLICT:
                 raise
-            return await self._taken(str(body["name"]), str(body.get("domain_id", "")))
+            taken = await self._taken(str(body["name"]), str(body.get("domain_id", "")))
+            if taken is None:
+                raise
+            return taken
         native_id = str((made.get(self.kind) or {}).get("id", ""))
         if not native_id:
             return Unsure(f"{self.label}: the reply has no id")
         return self._done(native_id)
 
-    async def _taken(self, name: str, domain: str) -> Outcome:
-        """The name is taken: perhaps by our own work, whose reply was lost."""
+    async def _taken(self, name: str, domain: str) -> Outcome | None:
+        """What it means that the name is taken, perhaps by our own work whose reply was lost; None: it is not."""
         query = (("name", name), *((("domain_id", domain),) if domain else ()))
         rows = (await self.client.list(self.path, f"find {self.kind}", query)).rows
         for row in rows:
@@ -193,7 +197,7 @@ class _Thing:
                     if self.kind == PROJECT
                     else "rename or remove it, or choose another name",
                 )
-        return NotYet(LATER, f"{self.label}: the name {name} is taken by something that cannot be seen")
+        return None
 
     async def _update(self, native_id: str) -> Outcome:
         after = self.step.after
@@ -212,28 +216,46 @@ class _Thing:
             if body:
                 await self.client.write("PATCH", f"{self.path}/{native_id}", self.label, {self.kind: body})
         except Failed as error:
-            if error.status == 409:
-                return await self._name_taken(native_id, str(body.get("name", "")))
+            # Keystone 30 answers 500 instead of 409 where a project's new name is taken (measured).
+            if "name" in body and error.status in (CONFLICT, SERVER_ERROR):
+                taken = await self._name_taken(native_id, str(body["name"]))
+                if taken is not None:
+                    return taken
             raise
         await self._change_tags(native_id, new, gone)
         return self._done(native_id)
 
-    async def _name_taken(self, native_id: str, name: str) -> Outcome:
+    async def _name_taken(self, native_id: str, name: str) -> Outcome | None:
         row = await self.client.find(f"{self.path}/{native_id}", f"get {self.kind}") or {}
         return await self._taken(name, str(row.get("domain_id") or ""))
 
     async def _change_tags(self, native_id: str, new: set[str], gone: set[str]) -> None:
         """One by one, so that tags which somebody else sets at the same time stay."""
         for tag in sorted(new):
-            await self.client.write("PUT", f"{self.path}/{native_id}/tags/{quote(tag, safe='')}", "put tag")
+            path = f"{self.path}/{native_id}/tags/{quote(tag, safe='')}"
+            try:
+                await self.client.write("PUT", path, "put tag")
+            except Failed as error:
+                # Keystone refuses a tag that is there already (400, measured).
+                if error.status != BAD_REQUEST or not await self._has_tag(path):
+                    raise
         for tag in sorted(gone):
             try:
                 await self.client.write(
                     "DELETE", f"{self.path}/{native_id}/tags/{quote(tag, safe='')}", "delete tag"
                 )
             except Failed as error:
-                if error.status != 404:
+                if error.status != NOT_FOUND:
                     raise
+
+    async def _has_tag(self, path: str) -> bool:
+        try:
+            await self.client.call(Call("GET", path, label="get tag"))
+        except Failed as error:
+            if error.status != NOT_FOUND:
+                raise
+            return False
+        return True
 
     async def _tags_beside(self, native_id: str, new: set[str], gone: set[str]) -> list[str]:
         row = await self.client.find(f"{self.path}/{native_id}", f"get {self.kind}") or {}
@@ -260,7 +282,7 @@ class _Thing:
                 await self.client.write("PATCH", f"{self.path}/{native_id}", "disable domain", body)
             await self.client.write("DELETE", f"{self.path}/{native_id}", self.label)
         except Failed as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
         return Done()
 
