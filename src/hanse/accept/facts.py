@@ -97,8 +97,7 @@ class Facts:
         base = [term for term in a.intent.grants if term not in held_terms]
         remaining = [*(target.grants if target else ()), *self.carried_terms(owner)]
         gone = lost(self.before(base), self.after(remaining)) - self.before(held_terms).all
-        gone = {(principal, role) for principal, role in gone if principal not in self._judged}
-        if gone:
+        if gone := self._not_judged(gone):
             self.losses[owner] = gone
 
     def _people_held(self) -> set[str]:
@@ -115,20 +114,34 @@ class Facts:
             if (person := self.wanted_directory.people.get(name)) is None or not person.active
         }
 
+    def _not_judged(self, pairs: set[Pair]) -> set[Pair]:
+        return {pair for pair in pairs if pair[0] not in self._judged} if self._judged else pairs
+
+    def keeping(self, term: Term, granted: Holders) -> tuple[set[Pair], list[Term]]:
+        """What people would lose of an accepted grant beside what is granted, and the grants that keep it.
+
+        That is the grant itself, where it still gives them something; who was taken out of its group, or out of
+        the directory, is kept by a grant of their own.
+        """
+        lacking = lost(self.before([term]), granted)
+        if term.subject_kind == "group":
+            lacking = self._not_judged(lacking)
+        given = self.after([term]).all
+        alone = [
+            Term("user", principal, role, term.start, term.end) for principal, role in sorted(lacking - given)
+        ]
+        return lacking, [term, *alone] if lacking & given else alone
+
     def _still_needed(self, waiting: Iterable[Held], target: Intent, *, whole: bool = False) -> list[Held]:
-        """Of what is held, what the target lacks; people taken out of a held group are held by themselves."""
+        """Of what is held, what the target lacks; of an owner that is kept whole, all of it."""
         needed: list[Held] = []
         granted = self.after(target.grants)
         for held in waiting:
-            term = held.term
-            if term is None:
+            if held.term is None:
                 needed += [held] if whole else []
-            elif not term.expired(self.now):
-                lacking = lost(self.before([term]), granted)
-                if whole or (lacking and (term not in target.grants or term.subject_kind == "user")):
-                    needed.append(held)
-                for principal, role in sorted(lacking - self.after([term]).all):
-                    needed.append(replace(held, term=Term("user", principal, role, term.start, term.end)))
+            elif not held.term.expired(self.now):
+                needed += [held] if whole else []
+                needed += [replace(held, term=term) for term in self.keeping(held.term, granted)[1]]
         return list(dict.fromkeys(needed))
 
 

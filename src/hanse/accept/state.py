@@ -10,7 +10,7 @@ from hanse.accept.acceptance import Trip
 from hanse.accept.effective import Pair, people
 from hanse.accept.facts import Facts
 from hanse.desired.accepted import AcceptedIntent, Held
-from hanse.desired.intent import Directory, Intent, Person, Term
+from hanse.desired.intent import Directory, Intent, Person
 from hanse.desired.terms import sort_key
 from hanse.model import Owner, WorkspaceOn
 
@@ -62,20 +62,13 @@ def _by_owner(trip: Trip) -> dict[Owner, set[Pair]]:
 
 
 def _hold(facts: Facts, owner: Owner, pairs: set[Pair], trip: Trip) -> Iterator[Held]:
-    """The accepted grants that gave these pairs; for people taken out of a group, grants of their own."""
+    """The grants that keep these pairs, beside what is wanted."""
     before = facts.standing[owner].intent
-    intent = facts.wanted.get(owner) or before
-    giving = [(term, facts.before([term]).all & pairs) for term in before.grants]
-    back = [term for term, given in giving if given and term not in intent.grants]
-    for term in back:
-        yield Held(trip.subject, trip.guard, trip.scope, term)
-    covered = facts.after([*intent.grants, *back])
-    for term, given in giving:
-        # What is in force must stay so: a grant that the proposal only begins later does not cover it.
-        lacking = given - (covered.now if term.in_force(facts.now) else covered.all)
-        for principal, role in sorted(lacking):
-            alone = Term("user", principal, role, term.start, term.end)
-            yield Held(trip.subject, trip.guard, trip.scope, alone)
+    granted = facts.after((facts.wanted.get(owner) or before).grants)
+    for accepted in before.grants:
+        lacking, terms = facts.keeping(accepted, granted)
+        if lacking & pairs:
+            yield from (Held(trip.subject, trip.guard, trip.scope, term) for term in terms)
 
 
 def _keep_shared(facts: Facts, kept: set[Owner], holds: dict[Owner, list[Held]]) -> None:

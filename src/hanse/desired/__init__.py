@@ -1,1 +1,1 @@
-"""Desired state: documents of one commit become a manifest, a manifest becomes intents. Receives bytes, opens nothing."""
+"""Desired state: documents of one commit become a manifest, and a manifest intents. Receives bytes, opens nothing."""

@@ -25,6 +25,8 @@ _TYPES = {
     "boolean": "true or false",
     "null": "nothing",
 }
+_QUOTED = 60
+"""Characters of a value that a message shows."""
 _MSGSPEC_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -167,7 +169,7 @@ def _what(value: Any) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):
-        return f"'{value}'" if len(value) <= 60 else f"'{value[:59]}…'"  # noqa: PLR2004
+        return f"'{value}'" if len(value) <= _QUOTED else f"'{value[: _QUOTED - 1]}…'"
     return "a list" if isinstance(value, list) else "a mapping"
 
 
