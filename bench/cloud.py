@@ -66,12 +66,24 @@ class Spent:
     keystone: float
     postgres: float
 
+    def __add__(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(
+            self.wall + other.wall,
+            self.ours + other.ours,
+            self.keystone + other.keystone,
+            self.postgres + other.postgres,
+        )
+
     def shares(self) -> str:
         """The processors' time in words."""
         return (
             f"CPU: client {self.ours:.1f} s, Keystone {self.keystone:.1f} s ({self.keystone / self.wall:.0%} of the "
             f"time), PostgreSQL {self.postgres:.1f} s"
         )
+
+
+NOTHING = Spent(0.0, 0.0, 0.0, 0.0)
 
 
 class Watch:

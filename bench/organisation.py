@@ -45,15 +45,16 @@ class Organisation:
 
     folder: Path
     projects: int
+    people: int = 0
+    """0: one user for two projects, and as many as one project needs at least."""
     commit: str = ""
     recorded: Recorded | None = None
     """The calls of the last estate that was opened with `recording`."""
     counters: Counters = field(default_factory=Counters)
 
-    @property
-    def people(self) -> int:
-        """One user for two projects, and as many as one project needs at least."""
-        return max(self.projects // 2, len(ROLES) * MEMBERS)
+    def __post_init__(self) -> None:
+        """Count the people."""
+        self.people = self.people or max(self.projects // 2, len(ROLES) * MEMBERS)
 
     def members(self, project: int, role: int) -> list[int]:
         """Who has that role in that project."""

@@ -73,10 +73,10 @@ class Stands:
             await session.send("GET", "/v3/auth/tokens?nocatalog")
         return running
 
-    def organisation(self, name: str, projects: int) -> Organisation:
+    def organisation(self, name: str, projects: int, people: int = 0) -> Organisation:
         """A new manifest in its repository."""
         folder = self.cloud.folder / f"{name}-organisation"
-        organisation = Organisation(folder, projects)
+        organisation = Organisation(folder, projects, people)
         organisation.write()
         return organisation
 
