@@ -167,18 +167,11 @@ class Manifest:
         place = self.place(problem.source, problem.path)
         return Diagnostic(problem.severity, problem.code, problem.message, problem.advice, place)
 
-    def source_scope(self, scope: Scope) -> str:
-        """A scope of grants as sources name it, by oldest names; empty for the organisation."""
-        workspace, project = scope
-        if project:
-            return "/".join(self.names.project(workspace, project))
-        return self.names.workspace(workspace) if workspace else ""
-
     @cached_property
     def _grants_by_source(self) -> dict[str, tuple[Id, Steps]]:
         found: dict[str, tuple[Id, Steps]] = {}
         for scope, row, identity, steps in self.access_rows():
             term = read_term(row, self.zone)
             if isinstance(term, Term):
-                found.setdefault(term_source(self.source_scope(scope), term), (identity, steps))
+                found.setdefault(term_source(self.names.scope(*scope), term), (identity, steps))
         return found

@@ -55,6 +55,12 @@ class Names:
         first, oldest = trail(renamed)[0]
         return self.workspace(first), oldest
 
+    def scope(self, workspace: str, project: str) -> str:
+        """A scope of grants as sources name it, by oldest names; empty for the organisation."""
+        if project:
+            return "/".join(self.project(workspace, project))
+        return self.workspace(workspace) if workspace else ""
+
     def holder(self, workspace: str, name: str = "") -> Workspace | Project | None:
         """The document to whose renames this name belongs, if it belongs to any."""
         if not name:

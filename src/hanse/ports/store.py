@@ -146,7 +146,7 @@ class Store(Protocol):
         ...
 
     async def provenance_until(self) -> str:
-        """The commit up to which provenance was read; empty if never."""
+        """How far provenance was read, as `desired.provenance.State` wrote it; empty if never."""
         ...
 
     async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
