@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hanse import git
-from hanse.git import Author, GitError, Repository
+from hanse.git import Author, GitError, Repository, command
+from hanse.git import repository as reading
 from hanse.ports.source import Change, Commit, Source
 
 ANN = Author("Ann Example", "ann@example.org")
@@ -96,7 +97,7 @@ def test_what_is_no_repository_is_said_with_advice(tmp_path: Path, folder: Path)
 def test_a_repository_of_somebody_else_is_said_with_advice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git, "_KEPT_VARIABLES", re.compile("GIT_"))
+    monkeypatch.setattr(command, "_KEPT_VARIABLES", re.compile("GIT_"))
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(GitError, match="belongs to somebody else") as caught:
         Repository.open(folder)
@@ -114,7 +115,7 @@ def test_a_missing_or_old_git_is_said_with_advice(
         (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    git._check_version.cache_clear()
+    command.check_version.cache_clear()
     with pytest.raises(GitError, match=message) as caught:
         Repository.open(tmp_path)
     assert "install" in caught.value.advice
@@ -463,6 +464,9 @@ def test_a_remote_without_that_branch_or_out_of_reach_is_said(
 ) -> None:
     with pytest.raises(GitError, match="no such branch"):
         mirror.fetch("staging")
+    for name in ("main:refs/heads/other", "*", "a b", "-x..y"):
+        with pytest.raises(GitError, match="cannot be a branch"):
+            mirror.fetch(name)
     shutil.move(folder, tmp_path / "away")
     with pytest.raises(GitError, match="cannot be reached") as caught:
         mirror.fetch()
@@ -497,7 +501,7 @@ def test_an_address_that_is_a_command_is_refused(
 def test_a_server_that_never_answers_is_left(
     mirror: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git, "FETCH_TIMEOUT", 0.3)
+    monkeypatch.setattr(reading, "FETCH_TIMEOUT", 0.3)
     monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60; :")
     silent = Repository.open("ssh://127.0.0.1/x.git", mirror_folder=tmp_path / "mirrors")
     with pytest.raises(GitError, match="did not finish"):
@@ -656,3 +660,12 @@ def test_a_commit_without_a_change_or_an_author_is_said(folder: Path) -> None:
         git.commit(folder, {"a.yaml": b"2"}, "x", Author("", ""))
     with pytest.raises(GitError, match="cannot be changed"):
         save(folder, {}, removed=("nothing.yaml",))
+
+
+def test_text_that_no_process_can_be_given_is_an_error_and_no_crash(folder: Path) -> None:
+    with pytest.raises(GitError, match="cannot be started"):
+        git.commit(folder, {"a.yaml": b"2"}, "a\0b", ANN)
+    with pytest.raises(GitError):
+        git.commit(folder, {"a.yaml": b"3"}, "x" * 10_000_000, ANN)
+    with pytest.raises(GitError):
+        Repository.open(folder).resolve("a\0b")

@@ -1,0 +1,384 @@
+"""A repository as Hanse's Source: commits, files and signatures, each kind read in bulk by one process."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from hanse.foundation.yaml import MAX_BYTES
+from hanse.git import command
+from hanse.git.command import GitError, checked_id, id_lines, shown
+from hanse.ports.source import Change, Commit, Entry
+
+FETCH_TIMEOUT = 600.0  # seconds
+MANIFESTS = (".yaml", ".yml")
+
+_NO_PROGRAMS = {  # only SSH signatures count, and only ssh-keygen may be started for them
+    "gpg.program": "false",
+    "gpg.openpgp.program": "false",
+    "gpg.x509.program": "false",
+    "gpg.ssh.program": "ssh-keygen",
+}
+_DAMAGED = "the repository may be damaged; run: git fsck"
+_URL = re.compile(r"(?!-)(?:[A-Za-z0-9+.-]+://|(?:[\w.-]+@)?[\w.-]+:(?!:))", re.ASCII)
+_FIELDS = ("%H", "%P", "%an", "%ae", "%at", "%cn", "%ce", "%ct", "%B")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository: a working tree, a bare repository, or the mirror of a remote one."""
+
+    folder: Path
+    """The top of the working tree, or the bare repository itself."""
+    bare: bool
+    url: str = ""
+    """Where `fetch` fetches from; empty for a repository that is read in place."""
+
+    @classmethod
+    def open(cls, location: str | Path, *, mirror_folder: Path | None = None) -> Repository:
+        """Open a folder (in a working tree, or a bare repository) or an address that git can fetch.
+
+        An address gets a bare mirror of its own below `mirror_folder`, which is empty until `fetch`.
+        Raises GitError.
+        """
+        command.check_version()
+        folder = Path(location)
+        if folder.is_dir():
+            return _open_folder(folder)
+        address = str(location)
+        if not _URL.match(address):
+            raise GitError(
+                f"{address} is no folder", "name a git repository: a folder, or an address such as https://…"
+            )
+        if mirror_folder is None:
+            raise GitError(f"{shown(address)} is not on this machine", "clone it, and name the clone")
+        return _open_mirror(address, mirror_folder)
+
+    def fetch(self, branch: str = "") -> None:
+        """Bring the mirror up to date with a branch of the remote, by default the remote's HEAD.
+
+        What the remote has rewritten stays readable by commit id. Does nothing for a repository that is
+        read in place. Raises GitError.
+        """
+        if not self.url:
+            return
+        with _locked(self.folder):
+            branch = branch or self._remote_head()
+            ref = f"refs/heads/{branch}"
+            if command.attempt("check-ref-format", ref).returncode != 0:
+                raise GitError(f"'{branch}' cannot be a branch", "correct the name")
+            options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+            self._remote("fetch", *options, "--", self.url, f"+{ref}:{ref}")
+            self._git("symbolic-ref", "HEAD", ref)
+
+    def head(self, branch: str = "") -> str:
+        """Commit id of a branch; of HEAD for an empty name. Raises GitError."""
+        revision = f"refs/heads/{branch}" if branch else "HEAD"
+        commit = self._find(revision)
+        if commit:
+            return commit
+        if not self._git("for-each-ref", "--count=1", "refs/heads", "refs/remotes"):
+            raise GitError(f"{self.folder} has no commits yet", "commit something, or fetch")
+        if not branch:
+            raise GitError(f"HEAD of {self.folder} has no commits yet", "name a branch that has some")
+        names = self._git("for-each-ref", "--count=10", "--format=%(refname:short)", "refs/heads")
+        known = ", ".join(names.decode(errors="replace").split())
+        raise GitError(f"there is no branch {branch} in {self.folder}", f"its branches: {known or 'none'}")
+
+    def resolve(self, revision: str) -> str:
+        """Commit id of whatever a person may call a commit: an id, a tag, HEAD~3. Raises GitError."""
+        commit = self._find(revision)
+        if not commit:
+            raise GitError(f"there is no commit {revision} in {self.folder}", "fetch it, or correct the name")
+        return commit
+
+    def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
+        """All files of a commit by path, or those that end so; links and submodules are entries like others.
+
+        A path that is not UTF-8 shows its odd bytes as `\\xff`. Raises GitError.
+        """
+        listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", checked_id(commit))
+        entries = {}
+        for row in listing.split(b"\0")[:-1]:
+            about, _, name = row.partition(b"\t")
+            path = _text(name)
+            if path.endswith(suffixes or ""):
+                mode, _, blob, size = about.decode().split()
+                entries[path] = Entry(mode, blob, 0 if size == "-" else int(size))
+        return entries
+
+    def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """Contents by blob id, in the order asked for; one of more than `limit` bytes is left out unread.
+
+        Raises GitError.
+        """
+        with self._stream("cat-file", "--batch", "--buffer", lines=id_lines(blobs)) as output:
+            while header := output.readline():
+                blob, _, about = header.decode().rstrip("\n").partition(" ")
+                kind, _, size = about.partition(" ")
+                if kind != "blob":
+                    raise GitError(f"{blob} is no content of {self.folder} ({about})", _DAMAGED)
+                if limit is not None and int(size) > limit:
+                    _skip(output, int(size) + 1)
+                    continue
+                content = output.read(int(size))
+                if len(content) < int(size) or output.read(1) != b"\n":
+                    raise GitError(f"{self.folder} broke off within {blob}", _DAMAGED)
+                yield blob, content
+
+    def worktree(
+        self, *, suffixes: tuple[str, ...] = MANIFESTS, limit: int = MAX_BYTES + 1
+    ) -> tuple[dict[str, bytes], list[str]]:
+        """Files as they lie in the working tree, committed or not, ignored ones left out.
+
+        Only those that end so, and of each at most `limit` bytes. The second value names what looks like one
+        of them and is not: links, what lies behind links, submodules, devices; none of them is followed.
+        Raises GitError.
+        """
+        if self.bare:
+            raise GitError(f"{self.folder} has no working tree", "name a commit or a branch")
+        listing = self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name")
+        names = sorted({name for name in listing.split(b"\0") if os.fsdecode(name).endswith(suffixes)})
+        files: dict[str, bytes] = {}
+        links = []
+        is_real = cache(self._is_real_folder)
+        for name in names:
+            try:
+                files[_text(name)] = _read_file(self.folder, name, limit, is_real(name.rpartition(b"/")[0]))
+            except _NotAFileError:
+                links.append(_text(name))
+            except FileNotFoundError:
+                continue  # removed, but not yet in a commit
+            except OSError as wrong:
+                raise GitError(
+                    f"{_text(name)} cannot be read: {wrong.strerror}", "correct its permissions"
+                ) from wrong
+        return files, links
+
+    def commits(self, since: str, until: str) -> list[Commit]:
+        """Commits along first parents, oldest first, after `since` (from the very first if empty) to `until`.
+
+        Left out is everything that `since` descends from, so that of a rewritten history only its new part
+        comes. Times are in UTC; one that no calendar holds reads as the epoch. Raises GitError.
+        """
+        self._check_complete()
+        revisions = [checked_id(until), *([f"^{checked_id(since)}"] if since else [])]
+        output = self._log("--first-parent", "--reverse", *revisions, fields=_FIELDS)
+        return [_commit(*fields) for fields in output]
+
+    def changes(self, commits: Sequence[str]) -> Mapping[str, list[Change]]:
+        """What each of these commits changed against its first parent; a first commit brought everything.
+
+        A rename is a removal and an addition. Links and submodules count as nothing there. Raises GitError.
+        """
+        self._check_complete()
+        options = ("-r", "-z", "--root", "--always", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        output = self._git(
+            "diff-tree", "--stdin", "--diff-merges=first-parent", *options, lines=id_lines(commits)
+        )
+        changes: dict[str, list[Change]] = {}
+        tokens = iter(output.split(b"\0")[:-1])
+        for token in tokens:
+            if not token.startswith(b":"):
+                current = changes.setdefault(token.decode(), [])
+                continue
+            old_mode, new_mode, old, new, _ = token[1:].decode().split()
+            change = Change(_text(next(tokens)), _side(old_mode, old), _side(new_mode, new))
+            if change.old != change.new:
+                current.append(change)
+        for commit in commits:
+            if commit not in changes:
+                raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
+        return changes
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` descends from `older`, or is it.
+
+        A commit that the repository does not know (any more) is nobody's ancestor. Raises GitError.
+        """
+        self._check_complete()
+        if not self._find(checked_id(older)):
+            return False
+        result = command.attempt(*self._place, "merge-base", "--is-ancestor", older, checked_id(newer))
+        if result.returncode > 1:
+            raise command.error(result.stderr, self.folder)
+        return result.returncode == 0
+
+    def verify(self, commits: Sequence[str], allowed_signers: str | Path) -> Mapping[str, str]:
+        """The signers of those commits whose SSH signature is good and by a key of the file (ssh-keygen's format).
+
+        Left out are the unsigned, those with a bad signature or of an unknown key, and all OpenPGP ones. The file's
+        validity times are compared with the time that the commit itself claims. Raises GitError.
+        """
+        if not commits:
+            return {}
+        signers = Path(allowed_signers)
+        if not signers.is_file():
+            raise GitError(f"there is no file {signers}", "make it: a line per signer, as ssh-keygen(1) says")
+        if not shutil.which("ssh-keygen"):
+            raise GitError(
+                "ssh-keygen is missing, so no signature can be verified", "install OpenSSH's client"
+            )
+        config = _NO_PROGRAMS | {"gpg.ssh.allowedSignersFile": str(signers.absolute())}
+        fields = ("%H", "%G?", "%GS", "%GF")
+        rows = self._log(
+            "--no-walk=unsorted", "--stdin", fields=fields, lines=id_lines(commits), config=config
+        )
+        return {
+            commit: signer
+            for commit, verdict, signer, key in rows
+            if verdict == "G" and signer and key.startswith("SHA256:")
+        }
+
+    def _find(self, revision: str) -> str:
+        """Give the id of a commit, or nothing."""
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        result = command.attempt(*self._place, *asked)
+        return result.stdout.decode().strip() if result.returncode == 0 else ""
+
+    def _check_complete(self) -> None:
+        if self._git("rev-parse", "--is-shallow-repository").strip() == b"true":
+            raise GitError(
+                f"{self.folder} is a shallow clone: its history is cut off", "run: git fetch --unshallow"
+            )
+
+    def _remote_head(self) -> str:
+        output = self._remote("ls-remote", "--symref", "--", self.url, "HEAD").decode()
+        match = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", output, re.MULTILINE)
+        if match is None:
+            raise GitError(f"{shown(self.url)} has no HEAD", "push something, or name a branch")
+        return match[1]
+
+    def _is_real_folder(self, name: bytes) -> bool:
+        parts = PurePosixPath(os.fsdecode(name)).parts
+        return not any(
+            self.folder.joinpath(*parts[:count]).is_symlink() for count in range(1, len(parts) + 1)
+        )
+
+    def _log(
+        self,
+        *arguments: str,
+        fields: Sequence[str],
+        lines: bytes = b"",
+        config: Mapping[str, str] | None = None,
+    ) -> Iterator[tuple[str, ...]]:
+        """Run `git log` and give its rows of fields; no field can hold the NUL that ends each of them."""
+        options = ("-z", "--no-patch", "--no-color", "--no-notes", "--no-mailmap", "--no-decorate")
+        form = ("--encoding=UTF-8", f"--format=tformat:{'%x00'.join(fields)}")
+        output = self._git("log", *options, *form, *arguments, lines=lines, config=config)
+        values = iter(output.decode(errors="replace").split("\0"))
+        return zip(*[values] * len(fields), strict=False)
+
+    def _git(self, *arguments: str, lines: bytes = b"", config: Mapping[str, str] | None = None) -> bytes:
+        config = command.OFFLINE | dict(config or {})
+        return command.git(*self._place, *arguments, place=self.folder, lines=lines, config=config)
+
+    def _stream(self, *arguments: str, lines: bytes) -> AbstractContextManager[IO[bytes]]:
+        return command.stream(*self._place, *arguments, place=self.folder, lines=lines)
+
+    def _remote(self, *arguments: str) -> bytes:
+        config, place = command.FETCHING, shown(self.url)
+        return command.git(*self._place, *arguments, place=place, config=config, timeout=FETCH_TIMEOUT)
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        # A folder of somebody else is git's to refuse, which it does only where it finds the folder by itself.
+        return (f"--git-dir={self.folder}",) if self.url else ("-C", str(self.folder))
+
+
+def _open_folder(folder: Path) -> Repository:
+    asked = ("rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--absolute-git-dir")
+    answer = command.git("-C", str(folder), *asked, place=folder.absolute())
+    bare, inside, place = os.fsdecode(answer).rstrip("\n").split("\n", 2)
+    if bare == "true":
+        return Repository(Path(place), bare=True)
+    if inside == "true":
+        raise GitError(f"{folder} lies within a repository's .git", "name the folder above it")
+    top = command.git("-C", str(folder), "rev-parse", "--show-toplevel", place=folder.absolute())
+    return Repository(Path(os.fsdecode(top).rstrip("\n")), bare=False)
+
+
+def _open_mirror(url: str, mirror_folder: Path) -> Repository:
+    folder = mirror_folder.absolute() / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.git"
+    if not (folder / "HEAD").exists():
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as wrong:
+            raise GitError(
+                f"{folder} cannot be made: {wrong.strerror}", "name another folder for mirrors"
+            ) from wrong
+        options = ("--quiet", "--bare", "--template=", "--initial-branch=main")
+        command.git("init", *options, "--", str(folder), place=folder)
+    return Repository(folder, bare=True, url=url)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time fetch into a mirror."""
+    with (folder / "fetching").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class _NotAFileError(Exception):
+    """A link, something behind a link, a folder, a device."""
+
+
+def _read_file(top: Path, name: bytes, limit: int, behind_no_link: bool) -> bytes:
+    if not behind_no_link:
+        raise _NotAFileError
+    path = os.fsencode(top) + b"/" + name
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise _NotAFileError
+    # Not to be led astray, nor to wait for a pipe's writer, if it has changed since.
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+        return file.read(limit)
+
+
+def _skip(stream: IO[bytes], count: int) -> None:
+    while count > 0:
+        piece = stream.read(min(count, 1 << 20))
+        if not piece:
+            return
+        count -= len(piece)
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="backslashreplace")
+
+
+def _side(mode: str, blob: str) -> str:
+    return blob if mode.startswith("100") else ""
+
+
+def _commit(*fields: str) -> Commit:
+    commit_id, parents, author, author_mail, authored, committer, committer_mail, committed, message = fields
+    return Commit(
+        commit_id,
+        tuple(parents.split()),
+        author,
+        author_mail,
+        _instant(authored),
+        committer,
+        committer_mail,
+        _instant(committed),
+        message.rstrip("\n"),
+    )
+
+
+def _instant(seconds: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
