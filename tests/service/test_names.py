@@ -42,9 +42,9 @@ async def test_a_former_name_must_stay(applied: World) -> None:
 
 
 def test_validate_finds_names_that_collide_after_the_pattern_and_tells_both_places(world: World) -> None:
-    south = manifest.PLATFORMS.replace(
-        "credential: south-robot\n", "credential: south-robot\n"
-    ).replace("memory:\n  users: {externalId: memory}\n", "memory:\n  names: {space: \"{project}\", group: \"{project}-{role}\"}\n  users: {externalId: memory}\n")  # fmt: skip
+    users = "memory:\n  users:"
+    pattern = 'memory:\n  names: {space: "{project}", group: "{project}-{role}"}\n  users:'
+    south = manifest.PLATFORMS.replace(users, pattern)
     other = manifest.project("web", "lab", tenants="south production")
     world.commit({"platforms.yaml": south, "lab/web.yaml": other})
     result = world.run("validate", str(world.repository))

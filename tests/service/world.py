@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from hanse.service import approve, journal, revoke, status
 from hanse.service.apply import Applied, begin, carry_out_file, finish, replan
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import PlanFile, Planned, Selection, plan
-from hanse.transport import Fault, Faulty, Recorded
+from hanse.transport import Fault, Faulty, RateBudget, Recorded
 from service import manifest
 
 AUTHOR = git.Author("Maria Mitchell", "maria.mitchell@example.org")
@@ -347,7 +348,9 @@ class World:
 
 
 def joined_with_memory(patch: pytest.MonkeyPatch, world: World) -> None:
-    """Have main know one vendor only, whose clouds are those of the world."""
+    """Have main know one vendor only, whose clouds and whose time are those of the world."""
     vendor = replace(VENDOR, connect=world.connect)
+    budget = partial(RateBudget, clock=lambda: world.clock.at.timestamp(), sleep=world.clock.sleep)
+    patch.setattr("hanse.transport.RateBudget", budget)
     patch.setattr(main, "vendors", lambda: {"memory": vendor})
     main.language.cache_clear()

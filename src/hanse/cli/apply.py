@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hanse.cli.plan import names_of, show
 from hanse.cli.render import SHORT, console, outcome_text
-from hanse.cli.session import ERROR, OK, complain, count, print_json, run
+from hanse.cli.session import ERROR, OK, at_terminal, complain, count, print_json, run
 from hanse.model import Done, NotYet, Outcome, Refused, Step, Unsure
 from hanse.reconcile import Pass
 from hanse.service.apply import Applied, begin, carry_out_file, finish, replan
@@ -51,6 +50,8 @@ def command(
         if not as_json:
             show(planned, briefly=yes)
         if planned.proposal.settings is None:
+            if as_json:
+                print_json(_of_proposal(planned))
             return ERROR
         _confirm(planned, yes=yes, first=first)
         applied = await _with_progress(planned, lambda run: finish(estate, planned, run), quiet=as_json)
@@ -84,7 +85,7 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
                 raise Trouble(
                     f"--first names {first}, and the head is {short}", f"look at {short} before you accept it"
                 )
-        elif not sys.stdin.isatty():
+        elif not at_terminal():
             raise Trouble(
                 "nothing was accepted before, and the first acceptance needs a person",
                 f"run it in a terminal, or name the commit: --first {proposal.commit}",
@@ -94,7 +95,7 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
                 f"Nothing was accepted before. Take {short} as the first state to be trusted?", abort=True
             )
     if planned.survey.steps and not yes:
-        if not sys.stdin.isatty():
+        if not at_terminal():
             raise Trouble("there is nobody to ask", "give --yes where a machine decides")
         click.confirm(f"Carry out {count(planned.survey.steps, 'step')}?", abort=True)
 
@@ -133,6 +134,16 @@ async def _with_progress(
     return applied
 
 
+def _of_proposal(planned: Planned) -> dict[str, object]:
+    proposal = planned.proposal
+    return {
+        "commit": proposal.stands,
+        "accepted": proposal.checked is not None,
+        "diagnostics": proposal.diagnostics,
+        "refused": proposal.acceptance.refused if proposal.acceptance else None,
+    }
+
+
 def _report(applied: Applied, *, as_json: bool) -> int:
     result, after, proposal = applied.converged.result, applied.converged.after, applied.planned.proposal
     left = after.steps
@@ -145,8 +156,7 @@ def _report(applied: Applied, *, as_json: bool) -> int:
         }
         print_json(
             {
-                "commit": proposal.stands,
-                "accepted": proposal.checked is not None,
+                **_of_proposal(applied.planned),
                 **counts,
                 "skipped": len(result.skipped),
                 "left": left,

@@ -101,6 +101,11 @@ def print_diagnostics(diagnostics: list[Diagnostic], *, err: bool = False) -> No
             click.secho(f"    {found.advice}", dim=True, err=err)
 
 
+def at_terminal() -> bool:
+    """Whether there is a person who can be asked."""
+    return sys.stdin.isatty()
+
+
 def count(number: int, word: str) -> str:
     """`1 error`, `2 errors`."""
     return f"{number} {word}{'' if number == 1 else 's'}"
