@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from hanse.model import Outcome, Owner, Step
 from hanse.reconcile import Converged, Pass, Survey
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import PlanFile, Planned, Selection, look
 from hanse.service.propose import Proposal, accept, propose
+
+OLDEST = timedelta(minutes=15)
+"""How old an observation may be that steps are carried out from."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,12 @@ def begin(planned: Planned, told: Callable[[Step, Outcome], None]) -> Pass:
 
 
 async def finish(estate: Estate, planned: Planned, run: Pass) -> Applied:
-    """Accept and carry out what was planned. Raises StoreError."""
+    """Accept and carry out what was planned. Raises StoreError, and Trouble where too long was thought about it."""
+    seen_at = [observation.taken_at for observation in planned.survey.observations.values()]
+    if seen_at and estate.now() - min(seen_at) > OLDEST:
+        raise Trouble(
+            "the platforms were looked at too long ago", "run it again; what has changed since is seen then"
+        )
     await accept(estate, planned.proposal)
     return Applied(planned, await run.carry_out(planned.survey))
 
