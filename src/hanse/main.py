@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import importlib
 import os
@@ -35,6 +36,8 @@ VENDORS = {"openstack": "hanse.platforms.openstack"}
 
 def run() -> None:
     """The command `hanse`."""
+    # What a pass reads lives until its end: to look through it for garbage every 700 objects is a quarter of its work.
+    gc.set_threshold(100_000)
     modules["demo"] = "hanse.demo.command"
     troubles = (Trouble, SourceError, StoreError, PlatformUnavailable)
     cli(obj={"joined": Joined(open_estate, open_source, language, new_repository, config_folder, troubles)})
