@@ -66,6 +66,11 @@ class Spent:
     keystone: float
     postgres: float
 
+    @property
+    def processors(self) -> float:
+        """Of all processors together: what a busy machine changes least."""
+        return self.ours + self.keystone + self.postgres
+
     def __add__(self, other: Spent) -> Spent:
         """Both together."""
         return Spent(
@@ -78,8 +83,8 @@ class Spent:
     def shares(self) -> str:
         """The processors' time in words."""
         return (
-            f"CPU: client {self.ours:.1f} s, Keystone {self.keystone:.1f} s ({self.keystone / self.wall:.0%} of the "
-            f"time), PostgreSQL {self.postgres:.1f} s"
+            f"client {self.ours:.1f} s, Keystone {self.keystone:.1f} s ({self.keystone / self.wall:.0%} of the clock), "
+            f"PostgreSQL {self.postgres:.1f} s"
         )
 
 

@@ -105,7 +105,7 @@ async def run(stands: Stands, *, quick: bool) -> list[Row]:
         Row(
             f"converge {projects} new projects: writes per second", f"{rate:.1f} ({made:,} writes)",
             f"{bare_rate:.1f} (bare loop)", rate / bare_rate, LIMIT, at_least=True,
-            note=f"from first write to last outcome; {ours.shares()}",
+            note=f"from first write to last outcome; processor time: {ours.shares()}",
         ),
         Row(
             f"converge {projects} new projects: Keystone's CPU for a write", f"{1000 * ours.keystone / made:.1f} ms",
