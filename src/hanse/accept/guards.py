@@ -80,12 +80,13 @@ def _totals(facts: Facts, scopes: Iterable[str]) -> dict[str, tuple[int, int]]:
 
 
 def _minimum_admins(facts: Facts, minimum: int) -> Iterator[Trip]:
-    concerned = {owner.workspace for owner, pairs in facts.losses.items() if _admins(owner, pairs)}
-    staying = {owner.workspace for owner in facts.wanted if isinstance(owner, Tenant)}
-    if not concerned & staying:
-        return
-    before: dict[str, set[str]] = {workspace: set() for workspace in concerned & staying}
-    for owner, a in facts.standing.items():
+    losing: dict[str, list[Owner]] = {}
+    for owner, pairs in facts.losses.items():
+        if _admins(owner, pairs):
+            losing.setdefault(owner.workspace, []).append(owner)
+    staying = {owner.workspace for owner in facts.wanted if isinstance(owner, Tenant)} if losing else set()
+    before: dict[str, set[str]] = {workspace: set() for workspace in losing.keys() & staying}
+    for owner, a in facts.standing.items() if before else ():
         if owner.workspace in before:
             before[owner.workspace] |= _admins(owner, facts.before(a.intent.grants).now)
     for workspace in sorted(before):
@@ -94,9 +95,8 @@ def _minimum_admins(facts: Facts, minimum: int) -> Iterator[Trip]:
             after |= _admins(owner, facts.after([*intent.grants, *facts.carried_terms(owner)]).now)
         removals = [
             Removal(owner, principal, role)
-            for owner, pairs in facts.losses.items()
-            if owner.workspace == workspace
-            for principal, role in pairs
+            for owner in losing[workspace]
+            for principal, role in facts.losses[owner]
             if principal not in after and _admins(owner, [(principal, role)])
         ]
         if removals and len(after) < min(minimum, len(before[workspace])):
