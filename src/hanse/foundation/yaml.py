@@ -46,9 +46,7 @@ _PROPERTIES = re.compile(r"[&*!](?<!\w[&*!])")  # where an anchor, an alias or a
 _AFTER_A_NAME = frozenset(["", *" \t\n,[]{}"])
 _RUST_ERROR = re.compile(r"YAML parse error at line (\d+), column (\d+)\n")
 
-_ALIAS_LIMITS = yaml_rs.AliasLimits(
-    100_000, 8
-)  # a second wall: events, aliases within what aliases stand for
+_ALIAS_LIMITS = yaml_rs.AliasLimits(100_000, 8)  # a second wall: nodes repeated, aliases within aliases
 _MAX_QUOTED = 60
 _Finding = tuple[str, str, str]  # code, message, advice
 _NUL: _Finding = ("control-character", "this text contains a NUL character", "take it out")
@@ -284,25 +282,27 @@ class _Inspection:
     def run(self) -> None:
         """Read the document until its end, or the first thing that makes it dangerous."""
         for event in yaml.parse(self._text, _Loader):
-            tag = getattr(event, "tag", None)
-            if tag is not None:
-                advice = "take it out; text that looks like a number needs quotes only"
-                tag = _short(tag.replace("tag:yaml.org,2002:", "!!"))
-                self._fault(event, "yaml-tag", f"the tag {tag} is not supported", advice)
-            if not self._name_is_plain(event):
+            if not self._step(event) or len(self.faults) >= MAX_FAULTS:
                 return
-            if isinstance(event, yaml.AliasEvent):
-                going_on = self._alias(event)
-            elif isinstance(event, yaml.CollectionStartEvent):
-                going_on = self._enter(event)
-            else:
-                going_on = True
-                if isinstance(event, yaml.ScalarEvent):
-                    self._close(event.anchor, _Size(_NODE_COST + len(event.value), 0))
-                elif isinstance(event, yaml.CollectionEndEvent):
-                    self._close(*self._open.pop())
-            if not going_on:
-                return
+
+    def _step(self, event: Any) -> bool:
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            message = f"the tag {_short(tag.replace('tag:yaml.org,2002:', '!!'))} is not supported"
+            self._fault(
+                event, "yaml-tag", message, "take it out; text that looks like a number needs quotes only"
+            )
+        if not self._name_is_plain(event):
+            return False
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            return self._enter(event)
+        if isinstance(event, yaml.ScalarEvent):
+            self._close(event.anchor, _Size(_NODE_COST + len(event.value), 0))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close(*self._open.pop())
+        return True
 
     def _name_is_plain(self, event: Any) -> bool:
         """Refuse names that go on for yaml-rs where they have ended for PyYAML: `&a:` is one of them."""

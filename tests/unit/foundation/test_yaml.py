@@ -79,6 +79,9 @@ def test_aliases_stand_for_what_their_anchor_holds() -> None:
     assert values("a: &x {n: [1, 2]}\nb: *x\nc: *x") == [
         {"a": {"n": [1, 2]}, "b": {"n": [1, 2]}, "c": {"n": [1, 2]}}
     ]
+    assert values("a: &x\nb: *x\nc: &y\n  - 1\nd: &z # nothing\ne: [*y, *z, *x]") == [
+        {"a": None, "b": None, "c": [1], "d": None, "e": [[1], None, None]}
+    ]
     assert values("a: R&D\nb: yes!\nc: a * b & c ! d") == [{"a": "R&D", "b": "yes!", "c": "a * b & c ! d"}]
 
 
@@ -243,6 +246,7 @@ def test_a_number_of_many_thousand_digits_is_an_error_and_no_crash() -> None:
 def test_the_faults_of_a_document_are_told_up_to_a_limit() -> None:
     assert len(faults("a: 1\n" * 3000)) == yaml.MAX_FAULTS
     assert len(faults("\n".join(f"{n}: 1" for n in range(3000)))) == yaml.MAX_FAULTS
+    assert len(faults("a:\n" + "- !x y\n" * 3000)) == yaml.MAX_FAULTS
     assert len(faults("%A\n" * 3000 + "---\na: 1")) == yaml.MAX_FAULTS
 
 
