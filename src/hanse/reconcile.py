@@ -370,14 +370,16 @@ class Pass:
                 continue
             blocked = next((remark.message for remark in plan.remarks if remark.blocking), "")
             kept = next((remark.message for remark in plan.remarks if remark.code in KEPT), "")
-            holds = not plan.steps and not blocked
+            unread = "; ".join(f"{kind}: {why}" for kind, why in sorted(observation.incomplete.items()))
+            # What was not read may hold what nobody asked for.
+            holds = not plan.steps and not blocked and not unread
             status = replace(
                 row.status,
                 observed_at=observation.taken_at,
                 steps_left=len(plan.steps),
                 waits=kept
                 if holds
-                else failures.get(owner) or blocked or "is to be changed at the next pass",
+                else failures.get(owner) or blocked or unread or "is to be changed at the next pass",
                 remarks=plan.remarks,
             )
             if holds:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from hanse.apply import Execution, Setting
 from hanse.conformance.contract import Suite
 from hanse.conformance.loop import Loop
 from hanse.conformance.world import shape
@@ -101,17 +100,11 @@ class Converging(Suite):
 
     async def carry_out(self, loop: Loop, survey: Survey) -> None:
         """Do the steps of a survey, all of them, whatever was done since."""
-        platforms = {loop.world.identity.name: loop.platform}
-        natives = {name: seen.natives for name, seen in (await loop.survey()).observations.items()}
-        known = {name: seen.natives | natives[name] for name, seen in survey.observations.items()}
-        setting = Setting(platforms, loop.store, lambda: loop.now)
-        result = await Execution(setting, survey.plans.values(), known).run()
-        failed = [(step, outcome) for step, outcome in result.outcomes if not isinstance(outcome, Done)]
-        assert not failed
+        result = await loop.carry_out(survey)
+        assert not [(step, outcome) for step, outcome in result.outcomes if not isinstance(outcome, Done)]
         assert not result.skipped
 
-    async def test_a_local_change_of_nothing_is_no_change(self, loop: Loop) -> None:
-        """What the provider adds on its own is no difference, however often one looks."""
+    async def test_what_the_provider_adds_is_no_difference_however_often_one_looks(self, loop: Loop) -> None:
         sample = loop.sample
         await loop.want(*sample.organization(sample.project("shop/prod")))
         await loop.settle()

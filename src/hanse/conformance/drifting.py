@@ -9,6 +9,7 @@ from hanse.conformance.contract import Suite
 from hanse.conformance.loop import Loop
 from hanse.conformance.world import Hand, ours, shape
 from hanse.desired.intent import Intent
+from hanse.model import Refused
 
 DRIFTS = {
     "extra access": "",
@@ -124,18 +125,82 @@ class Drifting(Suite):
         project = sample.project("shop/prod", {"admin": ["ann"]})
         await loop.want(*sample.organization(project)[:-1])
         await loop.settle()
-        resources = loop.platform.compile(project, loop.directory, loop.now).resources
-        guarded = {spec.name for spec in loop.platform.describe().kinds if spec.guarded}
-        name = next(str(r.attributes["name"]) for r in resources if r.kind in guarded)
         async with loop.by_hand() as hand:
+            name = self.container_name(loop, project)
             native_id = await hand.make_container(sample.tenant("shop/prod"), name)
         intents = sample.organization(project)
         await loop.want(*intents)
         return native_id, intents
 
+    def container_name(self, loop: Loop, intent: Intent) -> str:
+        """The name that an intent's container shall have on the cloud."""
+        resources = loop.platform.compile(intent, loop.directory, loop.now).resources
+        guarded = {spec.name for spec in loop.platform.describe().kinds if spec.guarded}
+        return next(str(r.attributes["name"]) for r in resources if r.kind in guarded)
+
     def adopting(self, intent: Intent, native_id: str) -> Intent:
         """The same intent, with the line that takes the thing over."""
         return replace(intent, native=native_id) if intent.project else intent
+
+    async def test_a_container_that_appears_after_the_plan_is_refused_and_not_taken(self, loop: Loop) -> None:
+        sample = loop.sample
+        project = sample.project("shop/prod", {"admin": ["ann"]})
+        await loop.want(*sample.organization(project)[:-1])
+        await loop.settle()
+        await loop.want(*sample.organization(project))
+        survey = await loop.survey()
+        async with loop.by_hand() as hand:
+            name = self.container_name(loop, project)
+            native_id = await hand.make_container(sample.tenant("shop/prod"), name)
+        outcomes = {step.kind: outcome for step, outcome in (await loop.carry_out(survey)).outcomes}
+        [refused] = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
+        assert refused.advice
+        assert native_id not in ours(await loop.world.hand.census())
+
+    async def test_two_things_with_one_mark_get_no_step(self, loop: Loop) -> None:
+        native_id = await self.with_a_second_container(loop)
+        owner = loop.sample.tenant("shop/prod")
+        async with loop.by_hand() as hand:
+            await hand.mark(owner, native_id, on=True)
+            await hand.change(owner, "description", "changed by hand")
+        census = await loop.world.hand.census()
+        await loop.converge()
+        [remark] = (await loop.remarks())["twins"]
+        assert remark.blocking
+        assert native_id in remark.message
+        assert await loop.world.hand.census() == census
+        async with loop.by_hand() as hand:
+            await hand.mark(owner, native_id, on=False)
+        await loop.settle()
+
+    async def test_what_lost_its_mark_is_foreign_until_it_is_adopted(self, loop: Loop) -> None:
+        self.need("adoption")
+        intents = self.wanted(loop)
+        await loop.want(*intents)
+        await loop.settle()
+        owner = loop.sample.tenant("shop/prod")
+        container = await self.container(loop, owner)
+        assert container is not None
+        async with loop.by_hand() as hand:
+            await hand.mark(owner, container.native_id, on=False)
+        await loop.converge()
+        await loop.check_bystanders()
+        assert (await loop.remarks())["name-taken"]
+        native = container.native_id
+        await loop.want(*(replace(i, native=native) if i.owner == owner else i for i in intents))
+        await loop.converge()
+        await loop.start()  # it is ours again
+        await loop.settle()
+        container = await self.container(loop, owner)
+        assert container is not None
+        assert container.native_id == native
+
+    async def with_a_second_container(self, loop: Loop) -> str:
+        """Settled, with a foreign container beside ours; its native id."""
+        await loop.want(*self.wanted(loop))
+        await loop.settle()
+        async with loop.by_hand() as hand:
+            return await hand.make_container(loop.sample.tenant("shop/prod"), "second")
 
     async def test_foreign_things_beside_ours_are_never_touched(self, loop: Loop) -> None:
         sample = loop.sample

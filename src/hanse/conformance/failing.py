@@ -13,8 +13,10 @@ from hanse.conformance.contract import Suite
 from hanse.conformance.loop import Loop
 from hanse.conformance.watch import Kill
 from hanse.conformance.world import shape
-from hanse.journal.events import StepConcluded, StepIntended
-from hanse.model import Key, Step
+from hanse.foundation import canonical
+from hanse.journal.events import OwnerConverged, StepConcluded, StepIntended
+from hanse.model import Key, Refused, Step
+from hanse.ports.platform import PlatformUnavailable, Scope
 from hanse.transport import Fault
 from hanse.transport.faults import FaultKind
 
@@ -119,6 +121,47 @@ class Failing(Suite):
                 }
                 assert left_open <= looked_up, "what became of an open step was not looked up"
                 await loop.concluded()
+
+    async def test_half_sight_never_counts_as_converged(self, loop: Loop) -> None:
+        """What could not be read may hold what nobody asked for."""
+        intents = loop.sample.organization(loop.sample.project("shop/prod", {"admin": ["ann"]}))
+        await loop.want(*intents)
+        await loop.settle()
+        loop.transport.calls.clear()
+        await loop.survey()
+        for number, place in enumerate(self.places([call.label for call in loop.transport.calls])):
+            await loop.want(*(replace(intent, payment_method=f"method-{number}") for intent in intents))
+            loop.fail(Fault("error-500", place.label, place.nth))
+            survey = await loop.survey()
+            seen = survey.observations.get(loop.world.identity.name)
+            before = await loop.events()
+            await loop.finish(survey)
+            told = [
+                event for event in (await loop.events())[len(before) :] if isinstance(event, OwnerConverged)
+            ]
+            whole = seen is not None and not seen.incomplete
+            assert bool(told) is whole, f"converged, though {loop.faulty.struck[0][1].label} failed"
+            loop.fail()
+            await loop.settle()
+
+    async def test_an_account_that_is_not_accepted_is_told_with_advice(self, loop: Loop) -> None:
+        sample = loop.sample
+        await loop.want(*sample.organization(sample.project("shop/prod", {"admin": ["ann"]})))
+        survey = await loop.survey()
+        loop.transport.locked = True
+        with pytest.raises(PlatformUnavailable) as caught:
+            await loop.platform.observe(Scope(None))
+        assert caught.value.advice
+        await loop.converge()
+        loop.transport.locked = False
+        first = next(step for plan in survey.plans.values() for step in plan.steps if not step.needs)
+        await loop.store.append([StepIntended(first, canonical.digest(first))], loop.now)
+        loop.transport.locked = True
+        outcome = await loop.platform.perform(first)
+        assert isinstance(outcome, Refused)
+        assert outcome.advice
+        loop.transport.locked = False
+        await loop.settle()
 
     async def test_a_cloud_that_fails_for_a_while_is_converged_afterwards(self, loop: Loop) -> None:
         for kind in FAULTS:

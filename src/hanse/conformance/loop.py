@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from hanse import reconcile
 from hanse.accept import deletion_subject
+from hanse.apply import Execution, Result, Setting
 from hanse.conformance.sample import Sample
 from hanse.conformance.watch import WatchedPlatform, WatchedTransport
 from hanse.conformance.world import Hand, Item, World, bystanders
@@ -102,8 +103,20 @@ class Loop:
 
     async def converge(self, *owners: Owner) -> reconcile.Converged:
         """One pass."""
-        survey = await self.survey(*owners)
+        return await self.finish(await self.survey(*owners))
+
+    async def finish(self, survey: reconcile.Survey) -> reconcile.Converged:
+        """The rest of a pass, after its survey."""
         return await reconcile.Pass(self._world(), f"c{self.commits}").carry_out(survey)
+
+    async def carry_out(self, survey: reconcile.Survey) -> Result:
+        """Do the steps of an earlier survey, and nothing else."""
+        name = self.world.identity.name
+        latest = (await self.survey()).observations[name].natives
+        setting = Setting({name: self.platform}, self.store, lambda: self.now, patience_seconds=0)
+        return await Execution(
+            setting, survey.plans.values(), {name: survey.observations[name].natives | latest}
+        ).run()
 
     async def plans(self) -> dict[Owner, Plan]:
         """What a further pass would do, by owner."""

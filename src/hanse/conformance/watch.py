@@ -14,7 +14,7 @@ from hanse.model import Access, Outcome, Step
 from hanse.observed import Observation
 from hanse.ports.platform import Description, Platform, Scope
 from hanse.ports.store import Store
-from hanse.ports.transport import Call, Reply, Transport
+from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 
 _step: ContextVar[Step | None] = ContextVar("step", default=None)
 
@@ -29,11 +29,15 @@ class WatchedTransport:
 
     inner: Transport
     calls: list[Call] = field(default_factory=list)
+    locked: bool = False
+    """The account is not accepted any more."""
 
     async def send(self, call: Call) -> Reply:
         """The inner transport's reply."""
         self.calls.append(call)
         assert not call.is_write or _step.get() is not None, f"a write outside of a step: {call.label}"
+        if self.locked:
+            raise NotAllowed("the password was not accepted", "give the account its new password")
         return await self.inner.send(call)
 
     async def close(self) -> None:

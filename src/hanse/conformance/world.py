@@ -64,6 +64,10 @@ class Hand(Protocol):
         """A foreign container of that name where the owner's container would be; its native id."""
         ...
 
+    async def mark(self, owner: Tenant, native_id: str, *, on: bool) -> None:
+        """Put our stamp of the owner's container on another one, or take it off."""
+        ...
+
     async def census(self) -> Sequence[Item]:
         """Everything there is."""
         ...
