@@ -166,7 +166,7 @@ async def test_a_clouds_yaml_is_found_where_openstacksdk_finds_it(
         ({"endpoint": "https://me:secret@keystone.example.org"}, "is no address", "write it as https://"),
     ],
 )
-async def test_a_credential_that_does_not_fit_is_refused(  # noqa: PLR0913
+async def test_a_credential_that_does_not_fit_is_refused(
     keystone: starter.Keystone,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -15,7 +15,8 @@ _Attributes = Mapping[str, Value]
 
 def access(observation: Observation) -> Sequence[Access]:
     """All rows, sorted. A role reaches a project directly, through a group, from above, and by implication."""
-    return sorted(_Rows(observation).all())
+    rows = _Rows(observation).all()
+    return sorted(rows, key=lambda row: (str(row.owner), row.principal, row.role, row.via, row.grant))
 
 
 class _Rows:

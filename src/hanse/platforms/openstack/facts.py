@@ -147,8 +147,11 @@ class Interpretation:
 
     def _things(self) -> None:
         for row_id, row in self.facts.domains.items():
+            attributes = _attributes(row, "name", "description", "enabled")
             if row_id in self.keys:
-                self._add(row_id, DOMAIN, _attributes(row, "name", "description", "enabled"))
+                self._add(row_id, DOMAIN, attributes)
+            else:
+                self.foreign.append(Foreign(DOMAIN, row_id, attributes))
         for row_id, row in self.facts.projects.items():
             self._add_within(row_id, PROJECT, row, self._project(row))
         for row_id, row in self.facts.groups.items():

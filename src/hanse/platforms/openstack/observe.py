@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from hanse.model import Find, Key, Native, Owner, Ref, Resource, Tenant, Value
@@ -145,8 +146,6 @@ class _Reading:
         self.facts = Facts(tag_prefix=block.tag_prefix, user_domain=block.users.domain)
         self.first_error: Failed | Broken | NoReply | NotSent | None = None
         self.answered = False
-        self.by_name: dict[tuple[str, str], list[Native]] | None = None
-        """Users by domain id and name, once all were listed."""
         for resource in scope.wanted:
             if resource.kind == PROJECT:
                 self.facts.stamps[resource.key.stamp] = resource.key
@@ -280,12 +279,14 @@ class _Reading:
         groups = sorted((mine | held) & facts.groups.keys())
         if "group" in facts.incomplete:
             facts.incomplete.setdefault("membership", facts.incomplete["group"])
-        if self._all_users_known() and len(facts.users) < len(groups):
+        if self._all_users_known and len(facts.users) < len(groups):
             await self._memberships_by_user(set(groups))
         else:
             await _each(groups, self._members)
 
+    @cached_property
     def _all_users_known(self) -> bool:
+        """Whether the lists held every user; asked first when they were read and nothing else."""
         domains = {row.get("domain_id") for row in self.facts.users.values() if row}
         return "user" not in self.facts.incomplete and (len(domains) > 1 or len(self.facts.domains) == 1)
 
@@ -439,11 +440,12 @@ class _Reading:
         await self._inherited("domain", project["domain_id"])
         row, chain = project, list[str]()
         while row.get("parent_id") not in (None, row.get("domain_id"), *chain):
-            chain.append(row["parent_id"])
-            await self._inherited("project", row["parent_id"])
-            row = (
-                self.facts.projects.get(row["parent_id"]) or await self._get(PROJECT, row["parent_id"]) or {}
-            )
+            parent = str(row["parent_id"])
+            chain.append(parent)
+            await self._inherited("project", parent)
+            row = self.facts.projects.get(parent) or await self._get(PROJECT, parent) or {}
+            if row:
+                self.facts.projects[parent] = row
         if chain:
             self.facts.above[project["id"]] = tuple(chain)
 
@@ -497,20 +499,20 @@ class _Reading:
             return value.id
         if isinstance(value, Ref):
             await self._all_domains()
-            return next(
-                (
-                    i
-                    for i, row in self.facts.domains.items()
-                    if key_of(row, DOMAIN, self.organization) == value.key
-                ),
-                "",
-            )
+            if not (domain := self._own_domain(value.key)):
+                await self._all_domains(fresh=True)
+                domain = self._own_domain(value.key)
+            return domain
         if isinstance(value, Find):
             natives = await self._find(value)
             if len(natives) == 1:
                 await self._domain(natives[0].id)
                 return natives[0].id
         return ""
+
+    def _own_domain(self, key: Key) -> str:
+        rows = self.facts.domains.items()
+        return next((i for i, row in rows if key_of(row, DOMAIN, self.organization) == key), "")
 
     async def _domain(self, domain_id: str) -> None:
         if domain_id in self.facts.domains:
@@ -570,23 +572,26 @@ class _Reading:
             return None
         by = {name: str(value) for name, value in find.by}
         if find.kind == "user":
-            domains = [i for i, row in self.facts.domains.items() if row.get("name") == by[DOMAIN]]
-            if DOMAIN in self.facts.incomplete or not self._all_users_known():
+            if DOMAIN in self.facts.incomplete or not self._all_users_known:
                 return None
-            if self.by_name is None:
-                self.by_name = {}
-                for user_id, user in self.facts.users.items():
-                    if user is not None:
-                        place = (user.get("domain_id") or "", user.get("name") or "")
-                        self.by_name.setdefault(place, []).append(Native("user", user_id, find.by[-1][1]))
-            rows = [native for domain in domains for native in self.by_name.get((domain, by["name"]), ())]
-            return tuple(Native("user", native.id, find.by[-1][1]) for native in rows)
+            ids = self._users_by_name.get((by[DOMAIN], by["name"]), ())
+            return tuple(Native("user", user_id, find.by[-1][1]) for user_id in ids)
         rows_of = self.facts.roles if find.kind == "role" else self.facts.domains
         return tuple(
             Native(find.kind, row_id, by["name"])
             for row_id, row in rows_of.items()
             if row.get("name") == by["name"] and row.get("domain_id") is None
         )
+
+    @cached_property
+    def _users_by_name(self) -> dict[tuple[str, str], list[str]]:
+        """Ids of listed users by the names of their domain and their own."""
+        ids: dict[tuple[str, str], list[str]] = {}
+        for user_id, user in self.facts.users.items():
+            if user is not None:
+                domain = self.facts.domains.get(user.get("domain_id") or "", {})
+                ids.setdefault((domain.get("name") or "", user.get("name") or ""), []).append(user_id)
+        return ids
 
     # Calls
 

@@ -299,6 +299,9 @@ class _Thing:
     def _done(self, native_id: str) -> Done:
         if self.kind == PROJECT:
             self.memory.projects[self.step.key.stamp] = native_id
+        elif self.kind == DOMAIN:
+            self.memory.all_domains.forget()
+            self.memory.domains.forget()
         return Done(native_id)
 
 
