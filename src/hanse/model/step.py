@@ -12,8 +12,8 @@ from hanse.model.resource import Value
 Action = Literal["create", "update", "delete", "adopt"]
 Cause = Literal["declared", "local-change", "expired", "directory", "appeared", "revoked", "left"]
 """declared: a commit asks for it · local-change: somebody changed the platform by hand · expired: a grant's time
-is over or has begun · directory: a group's members changed · appeared: the platform knows a person now whom it did not · revoked:
-a grant was taken away ahead of any commit · left: its tenant was taken out of the manifest"""
+is over or has begun · directory: a group's members changed · appeared: the platform knows a person now whom it did
+not · revoked: a grant was taken away ahead of any commit · left: its tenant was taken out of the manifest"""
 
 
 class Reason(Struct, frozen=True):

@@ -153,7 +153,7 @@ async def test_a_plain_server_at_a_tls_endpoint_means_not_sent() -> None:
     async with serving(answer) as http:
         port = http._endpoint.rsplit(":", 1)[1]
         tls = Http(f"https://127.0.0.1:{port}", Tokens())
-        with pytest.raises(NotSent, match="certificate|no connection"):
+        with pytest.raises(NotSent, match=r"certificate|no connection"):
             await tls.send(Call("GET", "/"))
         await tls.close()
 
