@@ -166,7 +166,9 @@ async def accept(estate: Estate, proposal: Proposal) -> None:
         strength="local-operator",
     )
     tripped: list[Event] = [
-        GuardTripped(trip.guard, trip.scope, trip.subject, len(trip.removals)) for trip in acceptance.trips
+        GuardTripped(trip.guard, trip.scope, trip.subject, len(trip.removals))
+        for trip in acceptance.trips
+        if not trip.carried
     ]
     new_head = Head(proposal.commit, now, accepted.directory, accepted.settings)
     await estate.store.accept(new_head, acceptance.changed, blobs, [*tripped, accepted])
