@@ -12,6 +12,7 @@ from hanse.demo import keystone as starter
 from hanse.desired.kinds import Operator
 from hanse.model import Done, Key, NotYet, Refused, Step
 from hanse.platforms.openstack.auth import connect
+from hanse.ports.transport import Call, Reply, Transport
 
 
 @pytest.fixture
@@ -397,3 +398,39 @@ async def test_renaming_to_a_taken_name_is_refused_with_its_id(corner: Corner) -
     outcome = await corner.platform.perform(resolved(step, {}))
     assert isinstance(outcome, Refused)
     assert foreign in outcome.reason
+
+
+class BeforeTags:
+    """A Keystone of Identity API 3.8, which has no project tags: it keeps `tags` as one more attribute."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+
+    async def send(self, call: Call) -> Reply:
+        if "/tags" in call.path:
+            return Reply(404, {}, b"{}")
+        reply = await self.inner.send(
+            replace(call, query=tuple(part for part in call.query if part[0] != "tags"))
+        )
+        if call.path == "/v3":
+            return replace(reply, body=reply.body.replace(b"v3.14", b"v3.8"))
+        return reply
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_keystone_without_project_tags_goes_by_the_attribute_alone(corner: Corner) -> None:
+    corner.transport = BeforeTags(corner.transport)
+    corner.faulty.inner = corner.transport
+    intent = corner.intent("prod", *GRANTS, tags={"environment": "prod"})
+    await corner.converge(intent)
+    project = await corner.native()
+    await corner.change("project", project, name="renamed", tags=["theirs"])
+    corner.platform = corner.new_platform()
+    for sweep in (True, False):
+        assert told((await corner.plan(intent, sweep=sweep))[0]) == [("update", "project")]
+    await corner.converge(intent)
+    assert set((await corner.get("project", project) or {})["tags"]) == {"theirs", "hanse:environment=prod"}
+    for sweep in (True, False):
+        assert not (await corner.plan(intent, sweep=sweep))[0].steps

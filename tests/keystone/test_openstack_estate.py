@@ -30,7 +30,14 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[starter.Keysto
         {"type": "GroupProject", "actor": group["id"], "target": project["id"], "role": "reader"}
         for group, project in zip(groups, projects, strict=True)
     ]
-    estate = {"projects": projects, "groups": groups, "users": users, "assignments": assignments}
+    memberships = [[user["id"], groups[0]["id"]] for user in users]
+    estate: starter.Estate = {
+        "memberships": memberships,
+        "projects": projects,
+        "groups": groups,
+        "users": users,
+        "assignments": assignments,
+    }
     with starter.start(tmp_path_factory.mktemp("crowded"), estate=estate) as running:
         yield running
 
@@ -128,3 +135,10 @@ async def test_a_page_that_fails_makes_its_kind_incomplete(
     corner.faulty.faults = [Fault(kind, label=label, nth=nth)]  # type: ignore[arg-type]
     observation = await corner.observe(sweep=True)
     assert label.removeprefix("list ").removesuffix("s") in observation.incomplete
+
+
+async def test_a_group_with_more_members_than_a_page_is_read_whole(corner: Corner) -> None:
+    query = (("name", "foreign-0"), ("domain_id", "default"))
+    [group] = (await corner.by_hand.list("/v3/groups", "by hand", query)).rows
+    listing = await corner.by_hand.list(f"/v3/groups/{group['id']}/users", "by hand")
+    assert (len(listing.rows), listing.cut) == (FOREIGN, "")

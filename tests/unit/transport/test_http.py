@@ -2,11 +2,18 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
 from hanse.transport import Http, Tls
@@ -28,15 +35,17 @@ class Tokens:
 
 
 @asynccontextmanager
-async def serving(answer: Answer, tokens: Tokens | None = None) -> AsyncIterator[Http]:
+async def serving(
+    answer: Answer, tokens: Tokens | None = None, tls: tuple[ssl.SSLContext, Tls] | None = None
+) -> AsyncIterator[Http]:
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls[0] if tls else None).start()
     port = runner.addresses[0][1]
-    http = Http(f"http://127.0.0.1:{port}/base/", tokens or Tokens())
+    scheme = "https" if tls else "http"
+    http = Http(f"{scheme}://127.0.0.1:{port}/base/", tokens or Tokens(), tls[1] if tls else None)
     try:
         yield http
     finally:
@@ -156,6 +165,45 @@ async def test_a_plain_server_at_a_tls_endpoint_means_not_sent() -> None:
         with pytest.raises(NotSent, match=r"certificate|no connection"):
             await tls.send(Call("GET", "/"))
         await tls.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with a certificate that signs itself, for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    plain = serialization.NoEncryption()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, pkcs8, plain))
+    return str(file)
+
+
+@pytest.mark.parametrize("way", ["system", "cacert", "unverified", "client"])
+async def test_certificates_are_checked_as_configured(certificate: str, way: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED if way == "client" else ssl.CERT_NONE
+    tls = {
+        "system": Tls(),
+        "cacert": Tls(cacert=certificate),
+        "unverified": Tls(verify=False),
+        "client": Tls(cacert=certificate, cert=certificate),
+    }[way]
+    async with serving(answer, tls=(context, tls)) as http:
+        if way == "system":
+            with pytest.raises(NotSent, match="its certificate was not accepted"):
+                await http.send(Call("GET", "/"))
+        else:
+            assert (await http.send(Call("GET", "/"))).status == 200
 
 
 async def test_a_missing_certificate_file_is_told() -> None:

@@ -50,7 +50,14 @@ class Time:
 
 def budget(inner: Transport, time: Time, per_second: float = 10.0, patience: float = 60.0) -> RateBudget:
     return RateBudget(
-        inner, per_second, 4, patience, clock=time.clock, now=lambda: NOW, sleep=time.sleep, jitter=lambda: 1.0
+        inner,
+        per_second,
+        4,
+        patience,
+        clock=time.clock,
+        now=lambda: NOW,
+        sleep=time.sleep,
+        jitter=lambda: 1.0,
     )
 
 
