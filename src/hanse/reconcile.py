@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from datetime import datetime
 from typing import TypeVar
 
@@ -90,6 +91,8 @@ class Survey:
     """Owners whose marked things are there, though nothing is accepted of them (sweeps only)."""
     inherited: tuple[Inherited, ...] = ()
     """Access from scopes that are not ours: told, never touched."""
+    compiled_at: dict[str, datetime] = field(default_factory=dict)
+    """By platform, the instant whose grants in force were planned."""
 
     @property
     def steps(self) -> int:
@@ -103,6 +106,21 @@ class Survey:
     def is_blocked(self) -> bool:
         """Whether something declared cannot be reached by any step."""
         return bool(self.unavailable) or any(remark.blocking for remark in self.remarks())
+
+    def then(self, later: Survey) -> Survey:
+        """The same picture, with what was looked at later in its place."""
+        return replace_fields(
+            self, plans=self.plans | later.plans, unavailable=self.unavailable | later.unavailable
+        )
+
+    def less(self, done: Iterable[Step]) -> Survey:
+        """The same picture without the steps that were done since."""
+        over = {(step.owner, step.key) for step in done}
+        plans = {
+            owner: replace(plan, steps=tuple(s for s in plan.steps if (s.owner, s.key) not in over))
+            for owner, plan in self.plans.items()
+        }
+        return replace_fields(self, plans=plans)
 
 
 async def survey(world: World, rows: Sequence[OwnerRow], *, sweep: bool) -> Survey:
@@ -119,6 +137,7 @@ async def survey(world: World, rows: Sequence[OwnerRow], *, sweep: bool) -> Surv
         result.observations.update(part.observations)
         result.unavailable.update(part.unavailable)
         result.strays += part.strays
+        result.compiled_at.update(part.compiled_at)
         result.inherited += part.inherited
     return result
 
@@ -154,7 +173,13 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         plans[row.owner] = replace(plan, remarks=plan.remarks + told) if told else plan
     strays = tuple(sorted(set(observation.resources) - set(compiled), key=str)) if sweep else ()
     inherited = _inherited(name, platform, observation) if observation.foreign else ()
-    return Survey(plans=plans, observations={name: observation}, strays=strays, inherited=inherited)
+    return Survey(
+        plans=plans,
+        observations={name: observation},
+        strays=strays,
+        inherited=inherited,
+        compiled_at={name: now},
+    )
 
 
 def _inherited(name: str, platform: Platform, observation: Observation) -> tuple[Inherited, ...]:
@@ -248,7 +273,7 @@ class Converged:
 
     result: Result = field(default_factory=Result)
     after: Survey = field(default_factory=Survey)
-    """What the read-back found, of the owners that were touched."""
+    """What is still to be done and said: of owners that were touched, what the read-back found."""
     gone: tuple[Owner, ...] = ()
 
 
@@ -274,7 +299,8 @@ class Pass:
         await self._conclude_open_steps(first)
         await store.append([PassStarted(self.commit, len(first.plans))], world.now())
         outcome = Converged(after=first)
-        current, touched = first, {owner for owner, plan in first.plans.items() if plan.steps}
+        current, seen = first, Survey()
+        touched = {owner for owner, plan in first.plans.items() if plan.steps}
         shown = {(step.owner, step.action, step.key) for plan in first.plans.values() for step in plan.steps}
         for _ in range(rounds):
             if not current.steps or self._stopped:
@@ -283,13 +309,15 @@ class Pass:
             outcome.result.outcomes += result.outcomes
             outcome.result.skipped = result.skipped
             if self._stopped:
+                outcome.after = outcome.after.less(s for s, came in result.outcomes if isinstance(came, Done))
                 break
-            current = await self._read_back(first, touched)
-            outcome.after = current
+            current = seen = await self._read_back(first, touched)
+            outcome.after = outcome.after.then(seen)
+            await self._conclude_open_steps(seen)
             again = (step for plan in current.plans.values() for step in plan.steps)
             if not result.count(Done) or not any((s.owner, s.action, s.key) in shown for s in again):
                 break
-        outcome.gone = await self._note(first, outcome)
+        outcome.gone = await self._note(first, seen, outcome.result)
         counts = {kind: outcome.result.count(kind) for kind in (Done, Refused, NotYet, Unsure)}
         waiting = counts[NotYet] + len(outcome.result.skipped)
         finished = PassFinished(self.commit, counts[Done], counts[Refused], waiting, counts[Unsure])
@@ -339,27 +367,23 @@ class Pass:
         if events:
             await self.world.store.append(events, self.world.now())
 
-    async def _note(self, first: Survey, outcome: Converged) -> tuple[Owner, ...]:
-        """Write what holds now: statuses, convergences, owners that are gone."""
+    async def _note(self, first: Survey, seen: Survey, result: Result) -> tuple[Owner, ...]:
+        """Write what holds now: statuses, convergences, owners that are gone. `seen` is the last read-back."""
         world, now = self.world, self.world.now()
         events: list[Event] = []
         statuses: dict[Owner, Status] = {}
         gone: list[Owner] = []
-        stopped = {step.owner for step, _ in outcome.result.outcomes} if self._stopped else set()
-        stopped |= {step.owner for step in outcome.result.skipped} if self._stopped else set()
-        failures = {
-            step.owner: _words(result)
-            for step, result in outcome.result.outcomes
-            if not isinstance(result, Done)
-        }
+        stopped = {step.owner for step, _ in result.outcomes} if self._stopped else set()
+        stopped |= {step.owner for step in result.skipped} if self._stopped else set()
+        failures = {step.owner: _words(came) for step, came in result.outcomes if not isinstance(came, Done)}
         for owner, row in first.rows.items():
-            latest = outcome.after if owner in outcome.after.plans else first
+            latest = seen if owner in seen.rows else first
             plan = latest.plans.get(owner)
             if owner in stopped:
                 statuses[owner] = replace(row.status, waits="the last pass was stopped before its end")
                 continue
             if plan is None:
-                error = first.unavailable.get(owner.platform) or outcome.after.unavailable.get(owner.platform)
+                error = latest.unavailable.get(owner.platform)
                 statuses[owner] = replace(row.status, waits=str(error or "was not read"))
                 continue
             observation = latest.observations[owner.platform]
@@ -386,7 +410,9 @@ class Pass:
                 digest = intent.digest
                 if row.status.applied != digest or row.status.directory != world.directory_digest:
                     events.append(OwnerConverged(owner, digest, world.directory_digest))
-                status = replace(status, applied=digest, directory=world.directory_digest, applied_at=now)
+                # Not the instant of writing it: a grant that ended in between is still to be looked after.
+                at = latest.compiled_at[owner.platform]
+                status = replace(status, applied=digest, directory=world.directory_digest, applied_at=at)
             statuses[owner] = status
         await world.store.append(events, now)
         await world.store.record(statuses, gone)

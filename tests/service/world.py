@@ -57,9 +57,13 @@ class Clock:
         """Turn it on."""
         self.at += timedelta(**span)
 
+    def seconds(self) -> float:
+        """The instant as a number."""
+        return self.at.timestamp()
+
     async def sleep(self, seconds: float) -> None:
         """No waiting: time passes at once."""
-        self.advance(seconds=seconds)
+        self.advance(seconds=max(seconds, 0.001))  # else what is rounded off is slept for ever
         await asyncio.sleep(0)
 
 
@@ -350,7 +354,7 @@ class World:
 def joined_with_memory(patch: pytest.MonkeyPatch, world: World) -> None:
     """Have main know one vendor only, whose clouds and whose time are those of the world."""
     vendor = replace(VENDOR, connect=world.connect)
-    budget = partial(RateBudget, clock=lambda: world.clock.at.timestamp(), sleep=world.clock.sleep)
+    budget = partial(RateBudget, clock=world.clock.seconds, sleep=world.clock.sleep)
     patch.setattr("hanse.transport.RateBudget", budget)
     patch.setattr(main, "vendors", lambda: {"memory": vendor})
     main.language.cache_clear()

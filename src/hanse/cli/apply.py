@@ -147,7 +147,7 @@ def _of_proposal(planned: Planned) -> dict[str, object]:
 def _report(applied: Applied, *, as_json: bool) -> int:
     result, after, proposal = applied.converged.result, applied.converged.after, applied.planned.proposal
     left = after.steps
-    blocked = after.is_blocked() or applied.planned.survey.is_blocked()
+    blocked = after.is_blocked()
     good = not (left or blocked or applied.refused or result.skipped or proposal.checked is None)
     if as_json:
         counts = {

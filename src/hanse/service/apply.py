@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from hanse.model import Outcome, Owner, Step
-from hanse.reconcile import Converged, Pass, Survey
+from hanse.reconcile import Converged, Pass
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import PlanFile, Planned, Selection, look
 from hanse.service.propose import Proposal, accept, propose
@@ -64,12 +64,8 @@ async def replan(estate: Estate, file: PlanFile) -> tuple[Planned, dict[Owner, s
         elif plan.digest != part.digest and plan.steps:
             refused[part.owner] = "what is to be done there is not any more what was planned"
     kept = {owner: plan for owner, plan in planned.survey.plans.items() if owner not in refused}
-    survey = Survey(
-        {owner: row for owner, row in planned.survey.rows.items() if owner in kept},
-        kept,
-        planned.survey.observations,
-        planned.survey.unavailable,
-    )
+    rows = {owner: row for owner, row in planned.survey.rows.items() if owner in kept}
+    survey = replace(planned.survey, rows=rows, plans=kept)
     return Planned(proposal, survey, planned.world, planned.provenance), refused
 
 

@@ -73,10 +73,10 @@ class Client:
             raise Failed(Unsure(str(error))) from error
         except NotAllowed as error:
             raise Failed(Refused(str(error), error.advice), 401) from error
-        return _content(reply)
+        return _content(reply, label)
 
 
-def _content(reply: Reply) -> Any:
+def _content(reply: Reply, label: str) -> Any:
     """What a good reply holds. Raises Failed for any other."""
     try:
         content = msgspec.json.decode(reply.body) if reply.body else None
@@ -84,9 +84,8 @@ def _content(reply: Reply) -> Any:
         raise Failed(Unsure(f"an answer that cannot be read (status {reply.status})"), 0) from None
     if reply.status < HTTPStatus.BAD_REQUEST:
         return content
-    message = content.get("error") if isinstance(content, dict) else None
-    text = message if isinstance(message, str) else f"status {reply.status}"
-    raise Failed(_outcome(reply, text), reply.status)
+    # The text of an error may repeat what was sent. None of it is passed on.
+    raise Failed(_outcome(reply, f"{label}: the cloud answered {reply.status}"), reply.status)
 
 
 def _outcome(reply: Reply, message: str) -> NotYet | Refused | Unsure:
