@@ -119,6 +119,20 @@ class Drifting(Suite):
         assert container is not None
         assert container.native_id == native_id
 
+    async def test_what_another_marked_after_the_plan_is_not_adopted(self, loop: Loop) -> None:
+        self.need("adoption")
+        native_id, intents = await self.foreign_first(loop)
+        await loop.want(*(self.adopting(intent, native_id) for intent in intents))
+        survey = await loop.survey()
+        async with loop.by_hand() as hand:
+            await hand.mark(loop.sample.tenant("lab/theirs"), native_id, on=True)
+        census = await loop.world.hand.census()
+        outcomes = {step.action: outcome for step, outcome in (await loop.carry_out(survey)).outcomes}
+        adopted = outcomes["adopt"]
+        assert isinstance(adopted, Refused)
+        assert adopted.advice
+        assert [item for item in await loop.world.hand.census() if item in census] == census
+
     async def foreign_first(self, loop: Loop) -> tuple[str, list[Intent]]:
         """Somebody made a container of the name before us; what we want, and its native id."""
         sample = loop.sample

@@ -15,7 +15,7 @@ from hanse.conformance.watch import Kill
 from hanse.conformance.world import shape
 from hanse.foundation import canonical
 from hanse.journal.events import OwnerConverged, StepConcluded, StepIntended
-from hanse.model import Key, Refused, Step
+from hanse.model import Done, Key, NotYet, Refused, Step, Unsure
 from hanse.ports.platform import PlatformUnavailable, Scope
 from hanse.transport import Fault
 from hanse.transport.faults import FaultKind
@@ -122,6 +122,34 @@ class Failing(Suite):
                 assert left_open <= looked_up, "what became of an open step was not looked up"
                 await loop.concluded()
 
+    async def test_what_became_of_a_step_is_not_guessed_in_half_sight(self, scratch: Path) -> None:
+        async with self.new_loop(scratch / "straight") as loop:
+            await self.before(loop)
+            await loop.survey()
+            labels = [call.label for call in loop.transport.calls]
+            await loop.converge()
+            gains = [
+                number
+                for number, step in enumerate(loop.platform.performed, 1)
+                if step.principal and step.action == "create"
+            ]
+        for number, place in enumerate(self.places(labels)):
+            async with self.new_loop(scratch / str(number)) as loop:
+                await self.before(loop)
+                loop.platform.kill_at, loop.platform.kill = gains[0], "after"
+                with pytest.raises(BaseExceptionGroup):
+                    await loop.converge()
+                killed = loop.platform.performed[gains[0] - 1].key
+                await loop.begin_again()
+                done = {digest for digest, step in await loop.store.open_steps() if step.key == killed}
+                loop.fail(Fault("error-500", place.label, place.nth))
+                survey = await loop.survey()
+                loop.fail()
+                await loop.finish(survey)
+                told = [e for e in await loop.events() if isinstance(e, StepConcluded) and e.digest in done]
+                assert {event.outcome for event in told} <= {"done"}, f"guessed, though {place.label} failed"
+                await loop.settle()
+
     async def test_half_sight_never_counts_as_converged(self, loop: Loop) -> None:
         """What could not be read may hold what nobody asked for."""
         intents = loop.sample.organization(loop.sample.project("shop/prod", {"admin": ["ann"]}))
@@ -162,6 +190,33 @@ class Failing(Suite):
         assert outcome.advice
         loop.transport.locked = False
         await loop.settle()
+
+    @pytest.mark.parametrize(
+        ("kind", "outcomes"),
+        [
+            ("lost-before", (Unsure, Done)),
+            ("lost-after", (Unsure, Done)),
+            ("throttled-429", (NotYet,)),
+            ("cut", (NotYet,)),
+        ],
+    )
+    async def test_an_outcome_says_no_more_than_is_known(
+        self, loop: Loop, kind: FaultKind, outcomes: tuple[type, ...]
+    ) -> None:
+        """What may have happened is unsure, what surely did not is not yet, with the delay that was asked for."""
+        sample = loop.sample
+        project = sample.project("shop/prod", {"admin": ["ann"]})
+        await loop.want(*sample.organization(project))
+        await loop.settle()
+        await loop.want(*sample.organization(replace(project, description="new")))
+        survey = await loop.survey()
+        await loop.carry_out(survey)
+        label = loop.transport.writes[-1].label
+        loop.fail(Fault(kind, label, times=0, retry_after="7"))
+        [(_, outcome)] = (await loop.carry_out(survey)).outcomes
+        assert isinstance(outcome, outcomes)
+        assert not isinstance(outcome, NotYet) or kind == "cut" or outcome.retry_after == 7.0
+        loop.fail()
 
     async def test_a_cloud_that_fails_for_a_while_is_converged_afterwards(self, loop: Loop) -> None:
         for kind in FAULTS:

@@ -58,6 +58,8 @@ class WatchedPlatform:
     store: Store
     performed: list[Step] = field(default_factory=list)
     """In the order in which they were begun."""
+    finished: list[Step] = field(default_factory=list)
+    """In the order in which their outcome was known."""
     kill_at: int = 0
     """The step, counted from 1, at which to kill; 0: never."""
     kill: Literal["before", "after"] = "before"
@@ -83,6 +85,8 @@ class WatchedPlatform:
         """Check the journal, and die where it is asked for."""
         intended = {(open_.action, open_.key) for _, open_ in await self.store.open_steps()}
         assert (step.action, step.key) in intended, f"no intent in the journal: {step.action} {step.key}"
+        open_needs = {other.key for other in self.performed} - {other.key for other in self.finished}
+        assert open_needs.isdisjoint(step.needs), f"{step.key} was begun before what it needs was done"
         self.performed.append(step)
         number = len(self.performed)
         if number == self.kill_at and self.kill == "before":
@@ -92,6 +96,7 @@ class WatchedPlatform:
             outcome = await self.inner.perform(step)
         finally:
             _step.reset(token)
+        self.finished.append(step)
         if number == self.kill_at:
             raise Kill
         return outcome
