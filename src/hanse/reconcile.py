@@ -19,6 +19,7 @@ from hanse.accept import deletion_subject
 from hanse.apply import Execution, Result, Setting
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent
+from hanse.desired.source import document_source
 from hanse.journal.events import Event, OwnerConverged, OwnerGone, PassFinished, PassStarted
 from hanse.journal.record import concluded
 from hanse.model import (
@@ -230,10 +231,17 @@ def _rules(world: World, row: OwnerRow) -> Rules:
         may_delete=bool(intent.left_at) and (intent.deletion == "automatic" or subject in world.approvals),
         deletion_advice=f"`hanse approve {subject[:12]}` lets it be deleted" if subject else "",
         changed=_why(world, row),
+        left=(_declaration(intent),) if intent.left_at else (),
         awaited=frozenset(
             remark.about for remark in row.status.remarks if remark.code.startswith("unknown-")
         ),
     )
+
+
+def _declaration(intent: Intent) -> str:
+    if intent.project:
+        return document_source("Project", intent.workspace, intent.project)
+    return document_source("Workspace", intent.workspace)
 
 
 def _why(world: World, row: OwnerRow) -> Cause:

@@ -110,7 +110,8 @@ def reason(step: Step, provenance: Mapping[str, Provenance]) -> str:
     why = f', "{latest.reason}"' if latest.reason and str(latest.reason) else ""
     sure = " ✓" if latest.strength == "verified-signer" else ""
     cause = "" if step.reason.cause == "declared" else CAUSES[step.reason.cause] + " · "
-    return f"{cause}{latest.commit[:SHORT]} {latest.author}{sure}{why}"
+    author, _, _ = str(latest.author).partition(" <")
+    return f"{cause}{latest.commit[:SHORT]} {author}{sure}{why}"
 
 
 def plan_tree(

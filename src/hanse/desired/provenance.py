@@ -98,8 +98,8 @@ class Found:
 
     rows: dict[str, Provenance]
     """By source: declarations that came or changed."""
-    gone: set[str]
-    """Sources that are declared no longer."""
+    gone: dict[str, Provenance]
+    """Sources that are declared no longer, and whose decision that was."""
     state: State
 
 
@@ -164,7 +164,7 @@ class Reader:
     def finish(self, kept: Collection[str]) -> Found:
         """What became of all sources that were met. `kept` names those of them that the store has a row for."""
         rows: dict[str, Provenance] = {}
-        gone: set[str] = set()
+        gone: dict[str, Provenance] = {}
         copies = dict(self.state.copies)
         for source, events in self._events.items():
             count = copies.pop(source, 1 if source in kept else 0)
@@ -177,7 +177,7 @@ class Reader:
             if row is not None and count:
                 rows[source] = row
             if not count:
-                gone.add(source)
+                gone[source] = _row(events[-1])
             elif count > 1:
                 copies[source] = count
         self.state = replace(self.state, copies=copies)

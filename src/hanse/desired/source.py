@@ -6,6 +6,8 @@ file of its own changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hanse.desired.intent import Term
 from hanse.foundation.time import format_instant
 from hanse.model import Tenant, WorkspaceOn
@@ -21,6 +23,13 @@ def term_source(scope: str, term: Term) -> str:
     start = format_instant(term.start) if term.start else ""
     end = format_instant(term.end) if term.end else ""
     return f"grant {scope} {term.subject_kind}:{term.subject} {term.role} {start}..{end}"
+
+
+def people_sources(grants: Iterable[str], principal: str = "") -> tuple[str, ...]:
+    """The groups and users that these grants are for, and a person: what decides who gets access by them."""
+    subjects = [source.split(" ")[2].partition(":") for source in grants if source.startswith("grant ")]
+    found = [document_source(kind.capitalize(), name) for kind, _, name in subjects]
+    return tuple(dict.fromkeys([*found, *([document_source("User", principal)] if principal else [])]))
 
 
 def scope_of(owner: Tenant | WorkspaceOn) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from hanse.desired.compiled import Compiled
+from hanse.desired.source import people_sources
 from hanse.model import (
     Cause,
     Find,
@@ -47,6 +48,10 @@ class Rules(Struct, frozen=True):
     """What a person can do where `may_delete` is false."""
     changed: Cause = "declared"
     """Why what is wanted differs from what was last applied: declared, directory, expired or left."""
+    left: tuple[str, ...] = ()
+    """Of an owner that left: the declarations that made it do so."""
+    ours: frozenset[str] = frozenset()
+    """Marks (`mark_of`) of what Hanse itself made or took away since the owner last held in full."""
     awaited: frozenset[str] = frozenset()
     """Principals whom the platform did not know when the owner was last looked at."""
 
@@ -171,6 +176,8 @@ class _Comparison:
                 after.pop(name, None)
                 before.pop(name, None)
         was = self._applied_things().get(resource.key)
+        if str(resource.key) in self.rules.ours:
+            was = None
         by_hand = [n for n in after if was is not None and was.attributes.get(n) == resource.attributes[n]]
         cause: Cause = "local-change" if len(by_hand) == len(after) else self.rules.changed
         if by_hand and not self._goes("local-change", resource, "changed"):
@@ -180,7 +187,7 @@ class _Comparison:
             self._step(
                 Step(
                     "update", resource.kind, resource.key, self.owner, seen.native_id, before, after,
-                    _keys(after.values()), Reason(cause, resource.sources), resource.principal,
+                    _keys(after.values()), self._reason(cause, resource), resource.principal,
                 )
             )  # fmt: skip
 
@@ -250,7 +257,8 @@ class _Comparison:
             )
             return
         was = self._applied_things().get(resource.key)
-        cause: Cause = "local-change" if was is not None else self.rules.changed
+        ours = str(resource.key) in self.rules.ours
+        cause: Cause = "local-change" if was is not None and not ours else self.rules.changed
         if not self._goes(cause, resource, "gone"):
             self.unavailable.add(resource.key)
             return
@@ -258,7 +266,7 @@ class _Comparison:
         self._step(
             Step(
                 "adopt" if resource.adopt else "create", resource.kind, resource.key, self.owner, native_id, before,
-                attributes, _keys(attributes.values()), Reason(cause, resource.sources), resource.principal,
+                attributes, _keys(attributes.values()), self._reason(cause, resource), resource.principal,
             )
         )  # fmt: skip
 
@@ -283,7 +291,7 @@ class _Comparison:
         cause: Cause = self.rules.changed
         if resource.principal in self.rules.awaited:
             cause = "appeared"
-        elif identity in self._applied_links():
+        elif identity in self._applied_links() and "|".join(identity) not in self.rules.ours:
             cause = "local-change"
         if not self._goes(cause, resource, "gone"):
             return
@@ -292,7 +300,7 @@ class _Comparison:
         self._step(
             Step(
                 "create", resource.kind, resource.key, self.owner, "", {}, attributes,
-                _keys(attributes.values()), Reason(cause, resource.sources), resource.principal,
+                _keys(attributes.values()), self._reason(cause, resource), resource.principal,
             )
         )  # fmt: skip
 
@@ -310,7 +318,7 @@ class _Comparison:
     def _remove_rest(self) -> None:
         removals: dict[Key, _Removal] = {}
         for key, thing in self.things.items():
-            declared = key in self._applied_things()
+            declared = key in self._applied_things() or str(key) in self.rules.ours
             cause: Cause = self.rules.changed if declared or self.rules.changed == "left" else "local-change"
             if self._may_go(thing, cause):
                 removals[key] = _Removal(thing, cause, [])
@@ -336,7 +344,7 @@ class _Comparison:
                     blocking=False,
                 )
             else:
-                declared = identity in self._applied_links()
+                declared = identity in self._applied_links() or "|".join(identity) in self.rules.ours
                 cause = self.rules.changed if declared or self.rules.changed == "left" else "local-change"
                 if self._goes(cause, link, "extra"):
                     removals[link.key] = _Removal(link, cause, [link])
@@ -390,7 +398,7 @@ class _Comparison:
         self._step(
             Step(
                 "delete", resource.kind, resource.key, self.owner, resource.native_id, resource.attributes, {}, (),
-                Reason(removal.cause, was.sources if was else ()), was.principal if was else "",
+                self._reason(removal.cause, was), was.principal if was else "",
                 0 if spec.ends else len([x for x in removal.links if _is_person(self.kinds[x.kind], x)]),
             )
         )  # fmt: skip
@@ -467,6 +475,16 @@ class _Comparison:
         native_id = self.observation.natives.get(value.key) if isinstance(value, Ref) else None
         return Native("", native_id) if native_id else value
 
+    def _reason(self, cause: Cause, resource: Resource | None) -> Reason:
+        """Why, and the declarations that decided it."""
+        if cause == "left":
+            return Reason(cause, self.rules.left)
+        if resource is None:
+            return Reason(cause)
+        if cause == "directory":
+            return Reason(cause, people_sources(resource.sources, resource.principal))
+        return Reason(cause, resource.sources)
+
     def _goes(self, cause: Cause, resource: Resource, how: str) -> bool:
         """Whether a step may be planned: a local change that is only reported becomes a remark instead."""
         if cause != "local-change" or self.rules.roll_back:
@@ -540,6 +558,12 @@ class _Comparison:
         known = [r.rank for r in self.desired.resources if r.key in keys]
         known += [r.rank for key in keys if (r := self._applied_things().get(key))]
         return max(known, default=0)
+
+
+def mark_of(step: Step, kinds: Mapping[str, KindSpec]) -> str:
+    """Names what a step is about, the same whether it is made or taken away."""
+    ends = kinds[step.kind].ends
+    return "|".join(_identity(step.kind, ends, step.after or step.before)) if ends else str(step.key)
 
 
 def _identity(kind: str, ends: Ends, attributes: Mapping[str, Value]) -> Identity:

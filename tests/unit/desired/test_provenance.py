@@ -140,7 +140,8 @@ def test_copies_are_counted_across_runs() -> None:
         repository.catch_up()
         assert repository.commits()[U3] == "c1"
     repository.commit({"base.yaml": BASE, "a.yaml": PROJECT})
-    assert repository.catch_up().gone == {U3}
+    gone = repository.catch_up().gone
+    assert {source: row.commit for source, row in gone.items()} == {U3: "c4"}
 
 
 def test_taken_out_and_put_back_it_is_of_the_commit_that_put_it_back() -> None:
