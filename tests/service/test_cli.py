@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from hanse.ports.transport import Call
 from hanse.store import SqliteStore
 from hanse.transport import Fault
 from service import manifest
@@ -205,3 +208,49 @@ def test_a_second_run_is_refused_before_anybody_is_asked(applied: World) -> None
     result = asyncio.run(held())
     assert result.exit_code == 1
     assert "is applying with this store already" in result.output
+
+
+def test_ctrl_c_stops_after_the_steps_under_way_and_a_second_run_goes_on(world: World) -> None:
+    writes = 0
+
+    def interrupt(platform: str, call: Call, is_done: bool) -> bool:
+        nonlocal writes
+        writes += is_done
+        if is_done and writes == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    world.kill = interrupt
+    head = world.git("rev-parse", "HEAD")
+    result = world.run("apply", "--yes", "--first", head)
+    assert result.exit_code == 1
+    assert "Stopping after the steps under way" in result.output
+    assert "not tried" in result.output
+    assert 3 <= len(world.writes) < 20
+    assert "stopped before its end" in world.run("status").output
+    assert world.run("apply", "--yes").exit_code == 0
+    assert world.run("plan").exit_code == 0
+
+
+def test_init_makes_a_repository_that_is_sound(world: World) -> None:
+    folder = world.folder / "new"
+    result = world.run("init", str(folder), "--name", "acme")
+    assert result.exit_code == 0, result.output
+    assert world.run("validate", str(folder)).exit_code == 0
+    assert world.run("init", str(folder)).exit_code == 1
+
+
+def test_another_organisation_is_refused(applied: World) -> None:
+    applied.commit({"organization.yaml": manifest.ORGANIZATION.replace("name: example", "name: other")})
+    result = applied.run("apply", "--yes")
+    assert result.exit_code == 1
+    assert "the name of an organisation never changes" in result.output
+    assert applied.writes == []
+
+
+def test_two_platforms_of_one_name_are_told_with_both_places(world: World) -> None:
+    twice = manifest.PLATFORMS.replace("name: south\n", "name: north\n")
+    world.commit({"platforms.yaml": twice})
+    result = world.run("validate", str(world.repository))
+    assert result.exit_code == 1
+    assert "Platform north is declared already at platforms.yaml:1:1" in result.output

@@ -23,13 +23,12 @@ from hanse.platforms.memory import cloud as memory
 from hanse.platforms.memory.kinds import COLLECTION
 from hanse.platforms.memory.platform import VENDOR
 from hanse.ports.platform import Credential
-from hanse.ports.source import SourceError
-from hanse.ports.store import OwnerRow, Store, StoreError
+from hanse.ports.store import OwnerRow, Store
 from hanse.ports.transport import Call, Reply, Transport
 from hanse.reconcile import Pass
 from hanse.service import approve, journal, revoke, status
 from hanse.service.apply import Applied, begin, carry_out_file, finish, replan
-from hanse.service.estate import Estate, Trouble
+from hanse.service.estate import Estate
 from hanse.service.plan import PlanFile, Planned, Selection, plan
 from hanse.transport import Fault, Faulty, RateBudget, Recorded
 from service import manifest
@@ -316,10 +315,7 @@ class World:
 
     def run(self, *arguments: str, answers: str | None = None) -> Result:
         """The command line in a process of its own, as far as it can tell."""
-        troubles = (Trouble, SourceError, StoreError)
-        joined = Joined(
-            self.open_at, main.open_source, main.language, main.new_repository, lambda: self.folder, troubles
-        )
+        joined = replace(_joined(), estate=self.open_at, config_folder=lambda: self.folder)
         result = CliRunner().invoke(
             cli, ["--config", str(self.config), *arguments], obj={"joined": joined}, input=answers
         )
@@ -349,6 +345,15 @@ class World:
         yield from manifest.PEOPLE.values()
         yield from map(manifest.native_name, manifest.PEOPLE)
         yield from (AUTHOR.name, AUTHOR.email)
+
+
+def _joined() -> Joined:
+    """What main hands to the commands."""
+    handed: dict[str, dict[str, Joined]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "cli", handed.update)
+        main.run()
+    return handed["obj"]["joined"]
 
 
 def joined_with_memory(patch: pytest.MonkeyPatch, world: World) -> None:
