@@ -90,9 +90,12 @@ class Execution:
     async def run(self) -> Result:
         """Do all that can be done. Never raises for what a platform answers."""
         workers = max(1, min(self._setting.concurrency, len(self._steps)))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work())
+        except ExceptionGroup as many:
+            raise many.exceptions[0] from None  # such as a store that is full: told once, as what it is
         tried = {_address(step) for step, _ in self.result.outcomes}
         self.result.skipped = [step for address, step in self._steps.items() if address not in tried]
         return self.result

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import importlib
 import os
+import pwd
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -40,7 +40,13 @@ def run() -> None:
     gc.set_threshold(100_000)
     modules["demo"] = "hanse.demo.command"
     troubles = (Trouble, SourceError, StoreError, PlatformUnavailable)
-    cli(obj={"joined": Joined(open_estate, open_source, language, new_repository, config_folder, troubles)})
+    cli(
+        obj={
+            "joined": Joined(
+                open_estate, open_source, language, new_repository, operator, config_folder, troubles
+            )
+        }
+    )
 
 
 @cache
@@ -74,7 +80,7 @@ def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> No
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
 
-    who = getpass.getuser()
+    who = operator()
     git.init(folder, files, message, git.Author(who, f"{who}@localhost"))
 
 
@@ -86,8 +92,10 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     config, folder = _config(path)
     if config.repository is None:
         raise Trouble("server.yaml names no repository", "add `repository: {url: ...}`")
-    source = open_source(config.repository.url)
-    store = SqliteStore.open(Path(config.store).expanduser() if config.store else _data_folder() / "hanse.db")
+    source = open_source(_beside(folder, config.repository.url))
+    store = SqliteStore.open(
+        Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
+    )
     transports: list[Transport] = []
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
@@ -100,9 +108,7 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
 
     trust = str(folder / config.repository.trust_root) if config.repository.trust_root else ""
     try:
-        yield Estate(
-            config, source, store, language(), connect, lambda: datetime.now(UTC), getpass.getuser(), trust
-        )
+        yield Estate(config, source, store, language(), connect, lambda: datetime.now(UTC), operator(), trust)
     finally:
         for transport in transports:
             await transport.close()
@@ -173,6 +179,20 @@ def _config(path: str | None) -> tuple[ServerConfig, Path]:
     if config is None:
         raise Trouble("\n".join(map(render, problems)), "docs/server.md shows every field")
     return config, file.parent
+
+
+def _beside(folder: Path, location: str) -> str:
+    """A path of server.yaml, which is relative to that file; an address as it is."""
+    found = folder / Path(location).expanduser()
+    return location if "://" in location or (":" in location and not found.exists()) else str(found)
+
+
+def operator() -> str:
+    """The account that runs this process, as the system knows it: variables such as LOGNAME could say anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account without a name, as containers have it
+        return str(os.getuid())
 
 
 def config_folder() -> Path:

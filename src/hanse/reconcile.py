@@ -15,11 +15,12 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from hanse.accept import deletion_subject
+from hanse.accept import Differences, deletion_subject
 from hanse.apply import Execution, Result, Setting
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.source import document_source
+from hanse.foundation.canonical import encode
 from hanse.journal.events import Event, OwnerConverged, OwnerGone, PassFinished, PassStarted
 from hanse.journal.record import concluded
 from hanse.model import (
@@ -28,6 +29,7 @@ from hanse.model import (
     Done,
     Find,
     Key,
+    KindSpec,
     NotYet,
     Outcome,
     Owner,
@@ -36,9 +38,10 @@ from hanse.model import (
     Resource,
     Step,
     Unsure,
+    owner_of,
 )
 from hanse.observed import Observation
-from hanse.plan import Plan, Rules, happened, make
+from hanse.plan import Plan, Rules, happened, make, mark_of
 from hanse.ports.platform import Platform, PlatformUnavailable, Scope
 from hanse.ports.store import OwnerRow, Status, Store
 
@@ -49,6 +52,34 @@ KEPT = ("deletion-waits", "not-empty")
 """Remarks of things that an owner which left still has, though nothing can be done about them now."""
 SWEEP_FROM = 0.2
 """Share of a platform's owners from which one sweep is cheaper than reading them one by one."""
+
+
+class People:
+    """Directories of earlier convergences, each read and compared once in a pass."""
+
+    def __init__(self) -> None:
+        self._directories: dict[str, Directory | None] = {}
+        self._differences: dict[str, Differences] = {}
+
+    async def directory(self, store: Store, digest: str) -> Directory | None:
+        """The directory with that digest, if it was kept."""
+        if digest not in self._directories:
+            self._directories[digest] = await _content(store, digest, Directory)
+        return self._directories[digest]
+
+    async def differ(self, world: World, row: OwnerRow) -> bool:
+        """Whether people or groups that concern an owner are not those that it was last converged with."""
+        digest = row.status.directory
+        if digest == world.directory_digest or not digest:
+            return not digest
+        if digest not in self._differences:
+            was = await self.directory(world.store, digest)
+            self._differences[digest] = Differences(was or Directory(), world.directory)
+        differences = self._differences[digest]
+        intent = row.accepted.intent
+        return differences.concern(intent.grants) or any(
+            o.user in differences.people for o in intent.operators
+        )
 
 
 @dataclass(frozen=True)
@@ -62,8 +93,10 @@ class World:
     directory_digest: str
     approvals: Mapping[str, Approval]
     concurrency: int = 4
-    revoked: frozenset[Owner] = frozenset()
-    """Owners that a revocation took a grant from."""
+    revoked: frozenset[str] = frozenset()
+    """Grants that a revocation takes away, as `desired.source` names them."""
+    past: People = field(default_factory=People)
+    """Directories that owners were converged with."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -105,13 +138,24 @@ class Survey:
         return [remark for plan in self.plans.values() for remark in plan.remarks]
 
     def is_blocked(self) -> bool:
-        """Whether something declared cannot be reached by any step."""
-        return bool(self.unavailable) or any(remark.blocking for remark in self.remarks())
+        """Whether something could not be seen, or is declared and cannot be reached by any step."""
+        return bool(self.unavailable or self.unread()) or any(remark.blocking for remark in self.remarks())
+
+    def unread(self) -> list[tuple[str, str, str]]:
+        """What could not be read: platform, kind, why."""
+        return [
+            (name, kind, why)
+            for name, observation in sorted(self.observations.items())
+            for kind, why in sorted(observation.incomplete.items())
+        ]
 
     def then(self, later: Survey) -> Survey:
         """The same picture, with what was looked at later in its place."""
         return replace_fields(
-            self, plans=self.plans | later.plans, unavailable=self.unavailable | later.unavailable
+            self,
+            plans=self.plans | later.plans,
+            unavailable=self.unavailable | later.unavailable,
+            observations=self.observations | later.observations,
         )
 
     def less(self, done: Iterable[Step]) -> Survey:
@@ -156,7 +200,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     scope = Scope(
         None if sweep else tuple(compiled),
         _finds(compiled.values()) | _finds(c for c in applied.values() if c is not None),
-        tuple(_wanted(compiled.values(), everything=not sweep)),
+        tuple(_wanted(compiled, applied, everything=not sweep)),
     )
     try:
         observation = await platform.observe(scope)
@@ -165,7 +209,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     kinds = {spec.name: spec for spec in platform.describe().kinds}
     plans: dict[Owner, Plan] = {}
     for row in rows:
-        rules = replace(_rules(world, row), kinds=kinds)
+        rules = _rules(world, row, kinds)
         if any(problem.severity == "error" for problem in compiled[row.owner].problems):
             plan = Plan(row.owner)
         else:
@@ -202,12 +246,13 @@ async def _applied(
     status, intent = row.status, row.accepted.intent
     if not status.applied or status.applied_at is None:
         return None
-    same = status.applied == intent.digest and status.directory == world.directory_digest
-    if same and not has_new_hour(row, now):
+    same_people = not await world.past.differ(world, row)
+    if status.applied == intent.digest and same_people and not has_new_hour(row, now):
         return compiled
-    was = await _content(world.store, status.applied, Intent) or intent
-    directory = await _content(world.store, status.directory, Directory) or world.directory
-    return platform.compile(was, directory, status.applied_at)
+    was = await _content(world.store, status.applied, Intent)
+    people = world.directory if same_people else await world.past.directory(world.store, status.directory)
+    # What is not known any more is not guessed at: then nothing is called a local change.
+    return platform.compile(was, people, status.applied_at) if was and people else None
 
 
 async def _content(store: Store, digest: str, kind: type[T]) -> T | None:
@@ -222,15 +267,17 @@ def has_new_hour(row: OwnerRow, now: datetime) -> bool:
     return since is not None and any(edge is not None and since < edge <= now for edge in edges)
 
 
-def _rules(world: World, row: OwnerRow) -> Rules:
+def _rules(world: World, row: OwnerRow, kinds: Mapping[str, KindSpec]) -> Rules:
     intent = row.accepted.intent
     subject = deletion_subject(intent) if intent.left_at else ""
     return Rules(
-        {},
+        kinds,
         roll_back=intent.local_changes == "rollback",
         may_delete=bool(intent.left_at) and (intent.deletion == "automatic" or subject in world.approvals),
         deletion_advice=f"`hanse approve {subject[:12]}` lets it be deleted" if subject else "",
         changed=_why(world, row),
+        revoked=world.revoked,
+        ours=frozenset(row.status.ours),
         left=(_declaration(intent),) if intent.left_at else (),
         awaited=frozenset(
             remark.about for remark in row.status.remarks if remark.code.startswith("unknown-")
@@ -248,8 +295,6 @@ def _why(world: World, row: OwnerRow) -> Cause:
     intent, status = row.accepted.intent, row.status
     if intent.left_at:
         return "left"
-    if row.owner in world.revoked:
-        return "revoked"
     if status.applied != intent.digest:
         return "declared"
     return "directory" if status.directory != world.directory_digest else "expired"
@@ -265,8 +310,14 @@ def _finds(many: Iterable[Compiled]) -> frozenset[Find]:
     return frozenset(finds)
 
 
-def _wanted(many: Iterable[Compiled], *, everything: bool) -> Iterable[Resource]:
-    return (r for compiled in many for r in compiled.resources if everything or r.adopt)
+def _wanted(
+    compiled: Mapping[Owner, Compiled], applied: Mapping[Owner, Compiled | None], *, everything: bool
+) -> Iterable[Resource]:
+    """Things to look for by name; of an owner that leaves, those that it had."""
+    for owner, one in compiled.items():
+        was = applied[owner]
+        resources = one.resources or (was.resources if was else ())
+        yield from (resource for resource in resources if everything or resource.adopt)
 
 
 def _remark(owner: Owner, problem: Problem) -> Remark:
@@ -383,20 +434,24 @@ class Pass:
         gone: list[Owner] = []
         stopped = {step.owner for step, _ in result.outcomes} if self._stopped else set()
         stopped |= {step.owner for step in result.skipped} if self._stopped else set()
+        ours = self._marks(result)
         failures = {step.owner: _words(came) for step, came in result.outcomes if not isinstance(came, Done)}
         for owner, row in first.rows.items():
             latest = seen if owner in seen.rows else first
             plan = latest.plans.get(owner)
+            done = tuple(sorted({*row.status.ours, *ours.get(owner, ())}))
             if owner in stopped:
-                statuses[owner] = replace(row.status, waits="the last pass was stopped before its end")
+                waits = "the last pass was stopped before its end"
+                statuses[owner] = replace(row.status, ours=done, waits=waits)
                 continue
             if plan is None:
                 error = latest.unavailable.get(owner.platform)
-                statuses[owner] = replace(row.status, waits=str(error or "was not read"))
+                statuses[owner] = replace(row.status, ours=done, waits=str(error or "was not read"))
                 continue
             observation = latest.observations[owner.platform]
             intent = row.accepted.intent
-            if intent.left_at and not observation.of(owner) and not observation.incomplete:
+            twins = any(owner_of(key, owner.platform) == owner for key, _ in observation.twins)
+            if intent.left_at and not observation.of(owner) and not observation.incomplete and not twins:
                 gone.append(owner)
                 events.append(OwnerGone(owner))
                 continue
@@ -409,6 +464,7 @@ class Pass:
                 row.status,
                 observed_at=observation.taken_at,
                 steps_left=len(plan.steps),
+                ours=() if holds else done,
                 waits=kept
                 if holds
                 else failures.get(owner) or blocked or unread or "is to be changed at the next pass",
@@ -416,15 +472,28 @@ class Pass:
             )
             if holds:
                 digest = intent.digest
-                if row.status.applied != digest or row.status.directory != world.directory_digest:
+                if row.status.applied != digest or first.plans[owner].steps:
                     events.append(OwnerConverged(owner, digest, world.directory_digest))
                 # Not the instant of writing it: a grant that ended in between is still to be looked after.
                 at = latest.compiled_at[owner.platform]
                 status = replace(status, applied=digest, directory=world.directory_digest, applied_at=at)
             statuses[owner] = status
         await world.store.append(events, now)
-        await world.store.record(statuses, gone)
+        # A revocation makes intents that no acceptance brought; they are kept to be compared with later.
+        blobs = {
+            first.rows[o].accepted.intent.digest: encode(first.rows[o].accepted.intent) for o in statuses
+        }
+        await world.store.record(statuses, gone, blobs if world.revoked else {})
         return tuple(gone)
+
+    def _marks(self, result: Result) -> dict[Owner, list[str]]:
+        """By owner, what was made or taken away."""
+        found: dict[Owner, list[str]] = {}
+        for step, came in result.outcomes:
+            if isinstance(came, Done | Unsure):
+                kinds = {k.name: k for k in self.world.platforms[step.owner.platform].describe().kinds}
+                found.setdefault(step.owner, []).append(mark_of(step, kinds))
+        return found
 
 
 def _words(outcome: Outcome) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from hanse.accept import Acceptance, deletion_subject, judge, subtract
+from hanse.accept import Acceptance, Subtraction, deletion_subject, judge
 from hanse.desired.accepted import AcceptedIntent
 from hanse.desired.intent import Directory, Intent, Person, Term
-from hanse.desired.kinds import Guards, Operator
+from hanse.desired.kinds import Guards
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Personal, Tenant, WorkspaceOn
@@ -395,31 +395,6 @@ def test_a_history_without_the_accepted_commit_is_refused_as_a_whole() -> None:
     assert judged(wanted, state, descends=False, approved=[trip.subject], commit="c9").refused is not None
 
 
-def test_owners_that_name_changed_people_are_touched() -> None:
-    operators = (Operator(user="u-9", role="reader"),)
-    by_operator = Intent(Tenant("north", "x", "p"), "example", "x", "p", operators=operators)
-    intents = [
-        intent(SHOP, users(1)),
-        intent(Tenant("north", "shop", "b"), [group("makers")]),
-        intent(Tenant("north", "shop", "c"), users(3)),
-        by_operator,
-    ]
-    mail = Directory(
-        {
-            **PEOPLE,
-            "u-1": Person("u-1", Personal("new@example.org")),
-            "u-9": Person("u-9", Personal("m@example.org")),
-        },
-        EVERYBODY.groups,
-    )
-    acceptance = judged(proposal(*intents), accepted(*intents), directory=mail)
-    assert acceptance.changed == {}
-    assert acceptance.touched == {SHOP, Tenant("north", "shop", "b"), by_operator.owner}
-
-
-# --- revocations --------------------------------------------------------------------------------------------
-
-
 def revocation(
     subject: str = "u-1", role: str = "", project: str = "prod", workspace: str = "shop"
 ) -> Revocation:
@@ -431,7 +406,7 @@ def revocation(
 
 def test_a_revocation_subtracts_until_a_commit_no_longer_has_the_grant() -> None:
     shop = intent(SHOP, [*users(1, 2), user(1, "reader")])
-    state = accepted(subtract(shop, [revocation()]))
+    state = accepted(Subtraction([revocation()]).apply(shop))
     acceptance = judged(proposal(shop), state, revocations=[revocation()])
     assert (acceptance.changed, acceptance.lapsed) == ({}, ())
     acceptance = judged(proposal(intent(SHOP, users(2))), state, revocations=[revocation()])
@@ -440,8 +415,8 @@ def test_a_revocation_subtracts_until_a_commit_no_longer_has_the_grant() -> None
 
 def test_a_revocation_of_one_role_leaves_the_others() -> None:
     shop = intent(SHOP, [user(1), user(1, "reader")])
-    assert subtract(shop, [revocation(role="user")]).grants == (user(1, "reader"),)
-    assert subtract(shop, [revocation(project="")]) is shop
+    assert Subtraction([revocation(role="user")]).apply(shop).grants == (user(1, "reader"),)
+    assert Subtraction([revocation(project="")]).apply(shop) is shop
 
 
 def test_revoked_grants_are_no_removals_and_are_never_held() -> None:

@@ -49,8 +49,6 @@ class Acceptance:
     """To be accepted: as proposed, and the people without whom held grants would mean nothing, as they were."""
     changed: dict[Owner, AcceptedIntent] = field(default_factory=dict)
     """Each owner whose accepted intent, or what is held in it, is another now."""
-    touched: frozenset[Owner] = frozenset()
-    """Owners that name a person or group which is another now: to be planned again although unchanged."""
     trips: tuple[Trip, ...] = ()
     """All that waits for an approval of rule `guard`, carried ones included."""
     lapsed: tuple[str, ...] = ()

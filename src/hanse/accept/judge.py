@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hanse.accept.acceptance import Acceptance, Trip
-from hanse.accept.facts import Differences, Facts
+from hanse.accept.facts import Facts
 from hanse.accept.guards import carried, tripped
 from hanse.accept.identity import check_identity
 from hanse.accept.revocations import Subtraction
@@ -78,7 +78,6 @@ def judge(  # noqa: PLR0913
         commit,
         directory,
         changed={owner: a for owner, a in state.items() if accepted.get(owner) != a},
-        touched=_touched(state, Differences(accepted_directory, directory)),
         trips=(*carried(facts), *trips),
         lapsed=lapsed,
         findings=findings,
@@ -100,12 +99,3 @@ def _subtracted(a: AcceptedIntent, subtraction: Subtraction) -> AcceptedIntent:
         return a
     held: tuple[Held, ...] = tuple(h for h in a.held if h.term is None or h.term in intent.grants)
     return AcceptedIntent(intent, a.commit, held)
-
-
-def _touched(state: Mapping[Owner, AcceptedIntent], differences: Differences) -> frozenset[Owner]:
-    return frozenset(
-        owner
-        for owner, a in state.items()
-        if differences.concern(a.intent.grants)
-        or any(operator.user in differences.people for operator in a.intent.operators)
-    )

@@ -11,14 +11,6 @@ from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 
 
-def subtract(intent: Intent, revocations: Iterable[Revocation]) -> Intent:
-    """The intent without the grants that are revoked; the same object where none is."""
-    kept = tuple(
-        term for term in intent.grants if not any(revokes(r.event, intent, term) for r in revocations)
-    )
-    return intent if len(kept) == len(intent.grants) else replace(intent, grants=kept)
-
-
 def revokes(event: GrantRevoked, intent: Intent, term: Term) -> bool:
     """Whether a revocation is about this grant of this intent. It may name present or oldest names.
 

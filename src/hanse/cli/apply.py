@@ -148,7 +148,9 @@ def _report(applied: Applied, *, as_json: bool) -> int:
     result, after, proposal = applied.converged.result, applied.converged.after, applied.planned.proposal
     left = after.steps
     blocked = after.is_blocked()
-    good = not (left or blocked or applied.refused or result.skipped or proposal.checked is None)
+    good = not (
+        left or blocked or proposal.trips or applied.refused or result.skipped or proposal.checked is None
+    )
     if as_json:
         counts = {
             name: result.count(kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hanse.cli.render import console
+from hanse.cli.render import console, quoted
 from hanse.cli.session import OK, print_json, run
 from hanse.service.approve import approve, waiting
 from hanse.service.estate import Estate
@@ -31,7 +31,7 @@ def command(ctx: click.Context, subject: str | None, reason: str, days: int, as_
         out = console()
         if subject:
             one = await approve(estate, subject, reason, days)
-            out.print(f"[green]Approved:[/] {one.what}")
+            out.print(f"[green]Approved:[/] {quoted(one.what)}")
             return OK
         found = await waiting(estate)
         if as_json:
@@ -44,9 +44,9 @@ def command(ctx: click.Context, subject: str | None, reason: str, days: int, as_
             return OK
         for one in found:
             yes = " [green](approved)[/]" if one.approved else ""
-            out.print(f"[bold]{one.subject[:12]}[/]  {one.what}{yes}")
+            out.print(f"[bold]{one.subject[:12]}[/]  {quoted(one.what)}{yes}")
             for detail in one.details[:SHOWN]:
-                out.print(f"              [dim]{detail}[/]")
+                out.print(f"              [dim]{quoted(detail)}[/]")
             if len(one.details) > SHOWN:
                 out.print(f"              [dim]… and {len(one.details) - SHOWN} more[/]")
         if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +10,8 @@ import click
 from hanse.cli.session import OK, joined, leave
 from hanse.service.estate import Trouble
 from hanse.service.init import manifest, server_yaml
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @click.command()
@@ -27,6 +29,8 @@ def command(ctx: click.Context, folder: str, name: str) -> None:
         path = Path(folder).absolute()
         if path.exists() and any(path.iterdir()):
             raise Trouble(f"{path} is not empty", "name a new folder")
+        if not NAME.fullmatch(name):
+            raise Trouble(f"{name!r} cannot be an organisation's id", "use 1 to 63 of a-z, 0-9 and '-'")
         files = manifest(name)
         main.new_repository(path, files, "A first manifest")
         for file in sorted(files):
@@ -36,7 +40,7 @@ def command(ctx: click.Context, folder: str, name: str) -> None:
             click.echo(f"{server} is there already; it is left as it is. --config FILE names another one.")
         else:
             server.parent.mkdir(parents=True, exist_ok=True)
-            server.write_bytes(server_yaml(str(path), getpass.getuser()))
+            server.write_bytes(server_yaml(str(path), main.operator()))
             click.echo(f"  {server}")
         click.echo(
             f"\nNext: cd {folder} && hanse validate\nThen declare a platform; docs/manifest.md shows how."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 import msgspec
 
-from hanse.cli.render import SHORT, console
+from hanse.cli.render import SHORT, console, plain
 from hanse.cli.session import ERROR, OK, count, print_json, run
+from hanse.journal.chain import Finding
 from hanse.journal.events import (
     ApprovalGiven,
     Event,
@@ -47,7 +48,7 @@ def command(ctx: click.Context, after: int, as_json: bool) -> None:
                 click.echo(msgspec.json.encode(line))
             else:
                 out.print(f"[dim]{recorded.sequence:>6}  {recorded.at:%Y-%m-%d %H:%M:%S}[/]  ", end="")
-                out.print(words(entry.event), markup=False)
+                out.print(plain(words(entry.event)), markup=False)
         return OK
 
     run(ctx, job)
@@ -63,16 +64,21 @@ def verify(ctx: click.Context, as_json: bool) -> None:
         number, findings = await journal.verify(estate.store)
         if as_json:
             print_json({"records": number, "findings": findings})
-            return ERROR if findings else OK
+            return ERROR if _broken(findings) else OK
         for finding in findings:
-            click.secho(str(finding), fg="red")
-        if findings:
+            click.secho(str(finding), fg="yellow" if finding.kind == "unchained" else "red")
+        if _broken(findings):
             click.secho(f"{count(number, 'record')}, {count(len(findings), 'finding')}", fg="red", bold=True)
             return ERROR
         click.secho(f"{count(number, 'record')}, unbroken", fg="green", bold=True)
         return OK
 
     run(ctx, job)
+
+
+def _broken(findings: list[Finding]) -> bool:
+    """Whether anything was tampered with: a record that the next pass links is none of it."""
+    return any(finding.kind != "unchained" for finding in findings)
 
 
 def words(event: Event) -> str:  # noqa: PLR0911 (one line per event)

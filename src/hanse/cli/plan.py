@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from hanse.accept import Trip
-from hanse.cli.render import SHORT, Names, console, owner_name, plan_tree, remark_text, totals
+from hanse.cli.render import SHORT, Names, console, plan_tree, quoted, remark_text, totals
 from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_diagnostics, print_json, run
 from hanse.foundation.diagnostics import has_errors
 from hanse.model import Owner
@@ -55,7 +55,7 @@ def command(ctx: click.Context, only: str, changed: bool, as_json: bool, out: st
 def exit_code(planned: Planned) -> int:
     """What the shell is told of a plan."""
     proposal = planned.proposal
-    if proposal.checked is None or planned.survey.is_blocked():
+    if proposal.checked is None or planned.survey.is_blocked() or proposal.trips:
         return ERROR
     if planned.survey.steps or _accepts_anew(proposal):
         return CHANGES
@@ -77,21 +77,22 @@ def show(planned: Planned, *, briefly: bool = False) -> None:
     if briefly:
         for part in plans:
             for remark in part.remarks:
-                out.print(f"[dim]{part.owner}[/]", remark_text(remark))
+                out.print(f"[dim]{quoted(part.owner)}[/]", remark_text(remark))
+    for platform, kind, why in survey.unread():
+        out.print(f"[bold red]![/] {quoted(platform)}: {quoted(kind)} could not be read: {quoted(why)}")
     for stray in survey.strays:
-        out.print(
-            f"[yellow]![/] {stray.platform} holds marked things of {stray}, which is not accepted; left alone"
-        )
+        what = f"{quoted(stray.platform)} holds marked things of {quoted(stray)}"
+        out.print(f"[yellow]![/] {what}, which is not accepted; left alone")
     for above in survey.inherited:
-        out.print(
-            f"[blue]·[/] {above.platform}: {count(above.principals, 'account')} hold the role {above.role} on "
-            f"{count(above.owners, 'owner')} by {above.grant}, which is not Hanse's; left alone"
-        )
+        who = f"{count(above.principals, 'account')} hold the role {quoted(above.role)}"
+        where = f"on {count(above.owners, 'owner')} by {quoted(above.grant)}"
+        out.print(f"[blue]·[/] {quoted(above.platform)}: {who} {where}, which is not Hanse's; left alone")
     summary = totals(plans)
     if not survey.steps and _accepts_anew(proposal):
         changed = len(proposal.acceptance.changed) if proposal.acceptance else 0
         summary = f"Nothing to do on the platforms; {count(changed, 'owner')} would be accepted anew"
-    out.print(f"As far as seen: {summary}" if survey.unavailable else f"[bold]{summary}[/bold]")
+    partly = survey.unavailable or survey.unread()
+    out.print(f"As far as seen: {summary}" if partly else f"[bold]{summary}[/bold]")
 
 
 def _accepts_anew(proposal: Proposal) -> bool:
@@ -126,7 +127,7 @@ def show_proposal(proposal: Proposal) -> None:
     out.print(f"Commit [bold]{proposal.commit[:SHORT]}[/] ({since})")
     for trip in _trips(proposal):
         out.print(
-            f"[bold red]![/] {trip.scope}: {len(trip.removals)} removals are held back ({trip.guard}); "
+            f"[bold red]![/] {quoted(trip.scope)}: {len(trip.removals)} removals are held back ({trip.guard}); "
             f"`hanse approve {trip.subject[:12]}` lets them happen"
         )
 
@@ -145,13 +146,14 @@ def names_of(planned: Planned) -> Names:
     return Names(planned.survey.plans.values(), seen, subjects)
 
 
-def display(proposal: Proposal, owner: Owner) -> str:
-    """An owner by its present names."""
+def display(proposal: Proposal, owner: Owner) -> tuple[str, str]:
+    """Workspace and project of an owner, by their present names."""
     row = proposal.rows.get(owner)
-    if row is None or not row.accepted.intent.project:
-        return owner_name(owner)
-    leaving = " (leaving)" if row.accepted.intent.left_at else ""
-    return f"{row.accepted.intent.project}{leaving}"
+    if row is None:
+        return owner.workspace, getattr(owner, "project", "")
+    intent = row.accepted.intent
+    leaving = " (leaving)" if intent.left_at else ""
+    return intent.workspace, (intent.project or "(the workspace itself)") + leaving
 
 
 def as_plain(planned: Planned) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,7 +22,6 @@ from hanse.model import (
     Refused,
     Remark,
     Step,
-    Tenant,
     Unsure,
     Value,
 )
@@ -44,6 +43,16 @@ SHORT = 8
 """Hex digits of a commit or digest that a person needs to see."""
 
 
+def plain(text: object) -> str:
+    """Text from elsewhere on one line: what could steer a terminal is shown instead of done."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def quoted(text: object) -> str:
+    """Text from elsewhere, to be put into a string with markup."""
+    return escape(plain(text))
+
+
 class Names:
     """What to call things: names instead of keys and ids."""
 
@@ -59,6 +68,9 @@ class Names:
 
     def value(self, value: Value) -> str:
         """A value in words."""
+        return plain(self._words(value))
+
+    def _words(self, value: Value) -> str:
         match value:
             case Ref(key):
                 return self._names.get(key, key.part)
@@ -77,6 +89,9 @@ class Names:
 
     def step(self, step: Step) -> str:
         """A step in one line, without its sign."""
+        return plain(self._sentence(step))
+
+    def _sentence(self, step: Step) -> str:
         attributes = step.after if step.action in ("create", "adopt") else step.before
         if step.action == "update":
             changes = "; ".join(
@@ -115,23 +130,25 @@ def reason(step: Step, provenance: Mapping[str, Provenance]) -> str:
 
 
 def plan_tree(
-    plans: Iterable[Plan], names: Names, provenance: Mapping[str, Provenance], display: Callable[[Owner], str]
+    plans: Iterable[Plan],
+    names: Names,
+    provenance: Mapping[str, Provenance],
+    display: Callable[[Owner], tuple[str, str]],
 ) -> Tree:
     """Plans by workspace, project and platform; owners with nothing to say are left out."""
     tree = Tree("", hide_root=True, guide_style="dim")
     workspaces: dict[str, Tree] = {}
-    for plan in sorted(plans, key=lambda p: (p.owner.workspace, str(p.owner))):
-        if not plan.steps and not plan.remarks:
-            continue
-        home = workspaces.get(plan.owner.workspace)
+    shown = [(display(plan.owner), plan) for plan in plans if plan.steps or plan.remarks]
+    for (workspace, project), plan in sorted(shown, key=lambda item: (item[0], str(item[1].owner))):
+        home = workspaces.get(workspace)
         if home is None:
-            home = workspaces[plan.owner.workspace] = tree.add(f"[bold]{escape(plan.owner.workspace)}[/bold]")
-        branch = home.add(f"[bold]{escape(display(plan.owner))}[/bold] on {escape(plan.owner.platform)}")
+            home = workspaces[workspace] = tree.add(f"[bold]{quoted(workspace)}[/bold]")
+        branch = home.add(f"[bold]{quoted(project)}[/bold] on {quoted(plan.owner.platform)}")
         for step in plan.steps:
             sign, colour = SIGNS[step.action]
             line = Text(f"{sign} ", style=f"bold {colour}")
             line.append(names.step(step), style="not bold " + colour)
-            line.append(f"   {reason(step, provenance)}", style="not bold dim default")
+            line.append(f"   {plain(reason(step, provenance))}", style="not bold dim default")
             branch.add(line)
         for remark in plan.remarks:
             branch.add(remark_text(remark))
@@ -141,18 +158,13 @@ def plan_tree(
 def remark_text(remark: Remark) -> Text:
     """A remark in one or two lines."""
     line = Text("! " if remark.blocking else "· ", style="bold red" if remark.blocking else "bold blue")
-    line.append(remark.message, style="not bold default")
+    line.append(plain(remark.message), style="not bold default")
     if remark.advice:
-        line.append(f"\n  {remark.advice}", style="not bold dim default")
+        line.append(f"\n  {plain(remark.advice)}", style="not bold dim default")
     return line
 
 
-def owner_name(owner: Owner) -> str:
-    """What a tree calls an owner within its workspace."""
-    return owner.project if isinstance(owner, Tenant) else "(the workspace itself)"
-
-
-def totals(plans: Iterable[Plan]) -> str:
+def totals(plans: Collection[Plan]) -> str:
     """`12 to create, 1 to change, 2 to remove, 1 remark`, or that there is nothing to do."""
     count = {"create": 0, "update": 0, "delete": 0, "adopt": 0}
     remarks = 0
@@ -162,7 +174,9 @@ def totals(plans: Iterable[Plan]) -> str:
             count[step.action] += 1
     words = {"create": "to create", "adopt": "to adopt", "update": "to change", "delete": "to remove"}
     parts = [f"{count[action]} {word}" for action, word in words.items() if count[action]]
-    parts = parts or ["Nothing to do: everything is as declared"]
+    if not parts:
+        holds = not any(remark.blocking for plan in plans for remark in plan.remarks)
+        parts = ["Nothing to do: everything is as declared" if holds else "Nothing that can be done now"]
     if remarks:
         parts.append(f"{remarks} remark{'s' if remarks > 1 else ''}")
     return ", ".join(parts)
@@ -181,7 +195,7 @@ def outcome_text(step: Step, outcome: Outcome, names: Names) -> Text | None:
             head, tail = "unsure", why
     line = Text(f"{head}: ", style="bold red" if head == "refused" else "bold yellow")
     line.append(f"{step.action} {names.step(step)}", style="not bold default")
-    line.append(f"\n  {tail}", style="not bold dim default")
+    line.append(f"\n  {plain(tail)}", style="not bold dim default")
     return line
 
 

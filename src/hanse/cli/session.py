@@ -32,6 +32,8 @@ class Joined:
     """The manifest's language, for what needs no server configuration."""
     new_repository: Callable[[Path, Mapping[str, bytes], str], None]
     """Makes a git repository with these files as its first commit."""
+    operator: Callable[[], str]
+    """The account that runs the command."""
     config_folder: Callable[[], Path]
     """Where the user's server.yaml is looked for."""
     troubles: tuple[type[Exception], ...]

@@ -6,8 +6,9 @@ from datetime import datetime
 
 import click
 from rich.table import Table
+from rich.text import Text
 
-from hanse.cli.render import SHORT, console, remark_text
+from hanse.cli.render import SHORT, console, plain, remark_text
 from hanse.cli.session import ERROR, OK, print_json, run
 from hanse.model import Tenant
 from hanse.ports.store import OwnerRow
@@ -31,7 +32,7 @@ def command(ctx: click.Context, only: str, as_json: bool) -> None:
             print_json(_plain(state))
         else:
             _show(state, estate.now())
-        return ERROR if any(row.status.waits for row in state.rows) else OK
+        return ERROR if any(row.status.waits or row.accepted.held for row in state.rows) else OK
 
     run(ctx, job)
 
@@ -56,7 +57,8 @@ def _show(state: State, now: datetime) -> None:
         intent = row.accepted.intent
         project = intent.project if isinstance(row.owner, Tenant) else ""
         seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
-        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, row.status.waits)
+        waits = Text(plain(row.status.waits))
+        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
     out.print(table)
     for row in state.rows:
         for remark in row.status.remarks:

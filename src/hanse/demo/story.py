@@ -7,6 +7,7 @@ OpenStack client library, which knows nothing of Hanse.
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import shutil
 import subprocess
@@ -256,6 +257,4 @@ def _say_how_to_go_on(stage: Stage, took: str) -> None:
 
 
 def _account() -> str:
-    import getpass  # noqa: PLC0415 (slow on some systems)
-
-    return getpass.getuser()
+    return pwd.getpwuid(os.getuid()).pw_name

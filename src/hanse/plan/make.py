@@ -50,6 +50,8 @@ class Rules(Struct, frozen=True):
     """Why what is wanted differs from what was last applied: declared, directory, expired or left."""
     left: tuple[str, ...] = ()
     """Of an owner that left: the declarations that made it do so."""
+    revoked: frozenset[str] = frozenset()
+    """Grants that somebody took away ahead of any commit, as `desired.source` names them."""
     ours: frozenset[str] = frozenset()
     """Marks (`mark_of`) of what Hanse itself made or took away since the owner last held in full."""
     awaited: frozenset[str] = frozenset()
@@ -318,8 +320,7 @@ class _Comparison:
     def _remove_rest(self) -> None:
         removals: dict[Key, _Removal] = {}
         for key, thing in self.things.items():
-            declared = key in self._applied_things() or str(key) in self.rules.ours
-            cause: Cause = self.rules.changed if declared or self.rules.changed == "left" else "local-change"
+            cause = self._cause_of_removal(self._applied_things().get(key), str(key))
             if self._may_go(thing, cause):
                 removals[key] = _Removal(thing, cause, [])
         for identity, link in self.links.items():
@@ -344,12 +345,18 @@ class _Comparison:
                     blocking=False,
                 )
             else:
-                declared = identity in self._applied_links() or "|".join(identity) in self.rules.ours
-                cause = self.rules.changed if declared or self.rules.changed == "left" else "local-change"
+                cause = self._cause_of_removal(self._applied_links().get(identity), "|".join(identity))
                 if self._goes(cause, link, "extra"):
                     removals[link.key] = _Removal(link, cause, [link])
         for removal in removals.values():
             self._delete(removal)
+
+    def _cause_of_removal(self, was: Resource | None, name: str) -> Cause:
+        if was is not None and not self.rules.revoked.isdisjoint(was.sources):
+            return "revoked"
+        if was is not None or name in self.rules.ours or self.rules.changed == "left":
+            return self.rules.changed
+        return "local-change"
 
     def _may_go(self, thing: Resource, cause: Cause) -> bool:
         spec = self.kinds[thing.kind]

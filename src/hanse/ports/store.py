@@ -40,6 +40,8 @@ class Status(Struct, frozen=True):
     observed_at: datetime | None = None
     steps_left: int = 0
     """Planned or failed steps that do not hold yet."""
+    ours: tuple[str, ...] = ()
+    """What passes made or took away since it last held in full (as `plan.mark_of` names it): no local change."""
     waits: str = ""
     """Why it is not converged, in words for people; empty when it is."""
     remarks: tuple[Remark, ...] = ()
@@ -113,8 +115,10 @@ class Store(Protocol):
         """One row."""
         ...
 
-    async def record(self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = ()) -> None:
-        """Note what a pass found; forget owners that are gone."""
+    async def record(
+        self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = (), blobs: Mapping[str, bytes] = ...
+    ) -> None:
+        """Note what a pass found; forget owners that are gone. `blobs` are intents that no acceptance brought."""
         ...
 
     async def blob(self, digest: str) -> bytes | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from hanse.model import Outcome, Owner, Step
-from hanse.reconcile import Converged, Pass
+from hanse.reconcile import Converged, Pass, Survey
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import PlanFile, Planned, Selection, look
 from hanse.service.propose import Proposal, accept, propose
@@ -33,11 +33,7 @@ def begin(planned: Planned, told: Callable[[Step, Outcome], None]) -> Pass:
 
 async def finish(estate: Estate, planned: Planned, run: Pass) -> Applied:
     """Accept and carry out what was planned. Raises StoreError, and Trouble where too long was thought about it."""
-    seen_at = [observation.taken_at for observation in planned.survey.observations.values()]
-    if seen_at and estate.now() - min(seen_at) > OLDEST:
-        raise Trouble(
-            "the platforms were looked at too long ago", "run it again; what has changed since is seen then"
-        )
+    _must_be_fresh(estate, planned.survey)
     await accept(estate, planned.proposal)
     return Applied(planned, await run.carry_out(planned.survey))
 
@@ -70,9 +66,21 @@ async def replan(estate: Estate, file: PlanFile) -> tuple[Planned, dict[Owner, s
 
 
 async def carry_out_file(estate: Estate, planned: Planned, run: Pass, refused: dict[Owner, str]) -> Applied:
-    """Accept and carry out exactly the steps of a plan file, and no step beyond them."""
+    """Accept and carry out exactly the steps of a plan file, and no step beyond them.
+
+    Raises StoreError, and Trouble where too long was thought about it.
+    """
+    _must_be_fresh(estate, planned.survey)
     await accept(estate, planned.proposal)
     return Applied(planned, await run.carry_out(planned.survey, rounds=1), refused)
+
+
+def _must_be_fresh(estate: Estate, survey: Survey) -> None:
+    seen_at = [observation.taken_at for observation in survey.observations.values()]
+    if seen_at and estate.now() - min(seen_at) > OLDEST:
+        raise Trouble(
+            "the platforms were looked at too long ago", "run it again; what has changed since is seen then"
+        )
 
 
 def _must_stand(proposal: Proposal, file: PlanFile, again: str) -> None:

@@ -35,6 +35,13 @@ async def waiting(estate: Estate) -> list[Waiting]:
         found[trip.subject] = Waiting(
             trip.subject, "guard", what, tuple(map(str, trip.removals)), trip.subject in proposal.approvals
         )
+    if proposal.acceptance is None:  # a head with errors: what was held before it waits all the same
+        for row in proposal.rows.values():
+            for held in row.accepted.held:
+                what = f"{held.scope}: removals are held ({held.guard})"
+                found[held.subject] = Waiting(
+                    held.subject, "guard", what, (), held.subject in proposal.approvals
+                )
     for owner, row in sorted(proposal.rows.items(), key=lambda item: str(item[0])):
         intent = row.accepted.intent
         if intent.left_at and intent.deletion == "approval":
@@ -72,4 +79,5 @@ async def approve(estate: Estate, prefix: str, reason: str, days: int) -> Waitin
         Personal(reason) if reason else None,
     )
     await estate.store.approve(yes, [ApprovalGiven(yes, by)])
+    await estate.store.chain()
     return one

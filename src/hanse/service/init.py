@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 FILES: Mapping[str, str] = {
@@ -69,4 +70,4 @@ def manifest(name: str) -> dict[str, bytes]:
 
 def server_yaml(repository: str, operator: str) -> bytes:
     """A server configuration for a manifest in that folder."""
-    return SERVER.format(repository=repository, operator=operator).encode()
+    return SERVER.format(repository=json.dumps(repository), operator=json.dumps(operator)).encode()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
-from hanse.foundation.canonical import digest
 from hanse.model import Owner, Provenance, Step, Tenant
 from hanse.ports.platform import Platform
 from hanse.ports.store import OwnerRow
@@ -36,6 +34,10 @@ class Selection:
         return not self.only and not self.changed and self.owners is None
 
 
+FORMAT = 1
+"""Of plan files."""
+
+
 class OwnerPlan(Struct, frozen=True):
     """One owner's part of a plan file."""
 
@@ -52,12 +54,7 @@ class PlanFile(Struct, frozen=True):
     """The commit that was accepted when it was made; empty if none was."""
     directory: str
     owners: tuple[OwnerPlan, ...]
-    format: int = 1
-
-    @property
-    def digest(self) -> str:
-        """Names exactly this plan."""
-        return digest(self)
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,11 @@ class Planned:
     provenance: Mapping[str, Provenance]
 
     def to_file(self) -> PlanFile:
-        """The plan as a value that `apply` takes later."""
+        """The plan as a value that `apply` takes later. Raises Trouble where there is nothing to converge to."""
+        if self.proposal.settings is None:
+            raise Trouble(
+                "there is no plan: the commit has errors, and none was accepted before", "`hanse validate`"
+            )
         head = self.proposal.head
         owners = [
             plan for _, plan in sorted(self.survey.plans.items(), key=lambda item: str(item[0])) if plan.steps
@@ -96,15 +97,14 @@ async def look(estate: Estate, proposal: Proposal, selection: Selection) -> Plan
     """Look at the platforms for a proposal."""
     if proposal.settings is None:
         return Planned(proposal, Survey(), _world(estate, proposal, {}), {})
-    rows = selected(proposal, selection, estate.now())
-    platforms = estate.connect(proposal.settings)
-    world = _world(estate, proposal, platforms)
+    world = _world(estate, proposal, estate.connect(proposal.settings))
+    rows = await selected(world, proposal, selection)
     seen = await survey(world, rows, sweep=selection.is_everything)
     sources = {s for p in seen.plans.values() for step in p.steps for s in step.reason.sources}
     return Planned(proposal, seen, world, await provenance_of(estate, proposal.stands, sources))
 
 
-def selected(proposal: Proposal, selection: Selection, now: datetime) -> Sequence[OwnerRow]:
+async def selected(world: World, proposal: Proposal, selection: Selection) -> Sequence[OwnerRow]:
     """The rows that a command is about. Raises Trouble where the selection names nothing."""
     rows = [
         row for row in proposal.rows.values() if selection.owners is None or row.owner in selection.owners
@@ -120,15 +120,7 @@ def selected(proposal: Proposal, selection: Selection, now: datetime) -> Sequenc
         if not rows:
             raise Trouble(f"there is no workspace or project {selection.only}", "`hanse status` lists them")
     if selection.changed:
-        touched = proposal.acceptance.touched if proposal.acceptance else frozenset()
-        rows = [
-            row
-            for row in rows
-            if row.status.applied != row.accepted.intent.digest
-            or row.status.waits
-            or row.owner in touched
-            or has_new_hour(row, now)
-        ]
+        rows = [row for row in rows if await _differs(world, row)]
     return rows
 
 
@@ -145,13 +137,27 @@ def _world(estate: Estate, proposal: Proposal, platforms: Mapping[str, Platform]
         proposal.approvals,
         concurrency,
         proposal.revoked,
-        estate.sleep,
+        sleep=estate.sleep,
+    )
+
+
+async def _differs(world: World, row: OwnerRow) -> bool:
+    """Whether an owner is not what it was when it last held in full."""
+    return (
+        row.status.applied != row.accepted.intent.digest
+        or bool(row.status.waits)
+        or has_new_hour(row, world.now())
+        or await world.past.differ(world, row)
     )
 
 
 def read_plan_file(data: bytes) -> PlanFile:
     """A plan file's content. Raises Trouble."""
+    again = "make one with `hanse plan -o plan.json`"
     try:
-        return msgspec.json.decode(data, type=PlanFile)
+        file = msgspec.json.decode(data, type=PlanFile)
     except msgspec.DecodeError as error:
-        raise Trouble(f"this is no plan file: {error}", "make one with `hanse plan -o plan.json`") from error
+        raise Trouble(f"this is no plan file: {error}", again) from error
+    if file.format != FORMAT or not file.commit:
+        raise Trouble("this plan file is of another version of Hanse", again)
+    return file

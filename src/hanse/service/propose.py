@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
-from hanse.accept import Acceptance, judge, subtract
-from hanse.desired.intent import Directory
+from hanse.accept import Acceptance, Subtraction, Trip, judge
+from hanse.desired.intent import Directory, Intent
 from hanse.desired.settings import Settings
+from hanse.desired.source import scope_of, term_source
 from hanse.foundation.canonical import digest, encode
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.journal.events import Event, GuardTripped, OrganizationAccepted
@@ -40,13 +41,18 @@ class Proposal:
     settings: Settings | None
     """None where nothing is accepted and nothing can be."""
     approvals: Mapping[str, Approval]
-    revoked: frozenset[Owner] = frozenset()
-    """Owners that a revocation takes a grant from."""
+    revoked: frozenset[str] = frozenset()
+    """Grants that a revocation takes away, as `desired.source` names them."""
 
     @property
     def stands(self) -> str:
         """The commit whose intents a pass would converge to."""
         return self.commit if self.checked is not None else self.head.commit if self.head else ""
+
+    @property
+    def trips(self) -> tuple[Trip, ...]:
+        """Guards that hold something back until somebody says yes."""
+        return self.acceptance.trips if self.acceptance else ()
 
     @property
     def is_new(self) -> bool:
@@ -77,8 +83,12 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
 
     def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
         """What was accepted last stands, less what was revoked since."""
-        standing = {owner: _subtracted(row, revocations) for owner, row in rows.items()}
-        revoked = frozenset(owner for owner, row in rows.items() if standing[owner] is not row)
+        subtraction = Subtraction(revocations)
+        standing = {
+            owner: replace(row, accepted=replace(row.accepted, intent=subtraction.apply(row.accepted.intent)))
+            for owner, row in rows.items()
+        }
+        revoked = _revoked((row.accepted.intent for row in rows.values()), revocations)
         return Proposal(
             commit, head, None, found, acceptance, standing, directory, settings, approvals, revoked
         )
@@ -106,9 +116,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     told = [*checked.diagnostics, *map(checked.manifest.diagnostic, acceptance.findings)]
     if acceptance.refused:
         return as_accepted(told, acceptance)
-    revoked = frozenset(
-        o for o, i in checked.intents.items() if revocations and subtract(i, revocations) is not i
-    )
+    revoked = _revoked(checked.intents.values(), revocations)
     for owner, accepted in acceptance.changed.items():
         rows[owner] = (
             OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
@@ -127,10 +135,15 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     )
 
 
-def _subtracted(row: OwnerRow, revocations: Sequence[Revocation]) -> OwnerRow:
-    intent = subtract(row.accepted.intent, revocations)
-    return (
-        row if intent is row.accepted.intent else replace(row, accepted=replace(row.accepted, intent=intent))
+def _revoked(intents: Iterable[Intent], revocations: Sequence[Revocation]) -> frozenset[str]:
+    """The grants that revocations take away."""
+    if not revocations:
+        return frozenset()
+    subtraction = Subtraction(revocations)
+    return frozenset(
+        term_source(scope_of(intent.owner), term)
+        for intent in intents
+        for term in set(intent.grants) - set(subtraction.apply(intent).grants)
     )
 
 
@@ -160,7 +173,7 @@ async def accept(estate: Estate, proposal: Proposal) -> None:
         intents=tuple(
             (owner, new.intent.digest) for owner, new in sorted(acceptance.changed.items(), key=_by_owner)
         ),
-        held=tuple(sorted({trip.subject for trip in acceptance.trips})),
+        held=acceptance.held,
         lapsed=tuple(sorted(acceptance.lapsed)),
         by=Personal(estate.operator),
         strength="local-operator",

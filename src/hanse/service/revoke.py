@@ -32,7 +32,10 @@ async def revoke(
                 break
     else:
         if owner is None:
-            raise Trouble(f"there is no accepted project {project}", "name it as workspace/project")
+            raise Trouble(
+                f"there is no accepted project {project}",
+                "name it as workspace/project; a grant on a workspace or on the organisation ends by a commit",
+            )
         what = f" as {role}" if role else ""
         raise Trouble(
             f"{subject_kind} {subject} has no accepted grant{what} on {project}",
@@ -48,4 +51,6 @@ async def revoke(
         "local-operator",
         Personal(reason),
     )
-    return await estate.store.revoke(event, estate.now())
+    revocation = await estate.store.revoke(event, estate.now())
+    await estate.store.chain()
+    return revocation

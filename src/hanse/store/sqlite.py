@@ -34,6 +34,7 @@ from hanse.ports.store import Head, OwnerRow, Status, StoreError
 from hanse.store.engine import Engine, Row, Sql
 from hanse.store.hold import Hold
 
+_NOTHING: Mapping[str, bytes] = {}
 _BATCH = 500
 """Rows that a stream reads at once."""
 _T = TypeVar("_T")
@@ -42,6 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _intent = msgspec.json.Decoder(Intent)
 _held = msgspec.json.Decoder(tuple[Held, ...])
 _remarks = msgspec.json.Decoder(tuple[Remark, ...])
+_ours = msgspec.json.Decoder(tuple[str, ...])
 _approval = msgspec.json.Decoder(Approval)
 _intended = msgspec.json.Decoder(StepIntended)
 _revocation = msgspec.json.Decoder(GrantRevoked)
@@ -180,15 +182,22 @@ class SqliteStore:
         )
         return _owner_row(rows[0]) if rows else None
 
-    async def record(self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = ()) -> None:
+    async def record(
+        self,
+        statuses: Mapping[Owner, Status],
+        gone: Iterable[Owner] = (),
+        blobs: Mapping[str, bytes] = _NOTHING,
+    ) -> None:
         """Note what a pass found; forget owners that are gone."""
         rows = [(str(owner), *_status_values(status)) for owner, status in statuses.items()]
         forgotten = [(str(owner),) for owner in gone]
+        contents = list(blobs.items())
 
         def job(sql: Sql) -> None:
+            sql.run_many(_KEEP_BLOB, contents)
             sql.run_many(
                 "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, observed_at = $5,"
-                " steps_left = $6, waits = $7, remarks = $8 WHERE owner = $1",
+                " steps_left = $6, ours = $7, waits = $8, remarks = $9 WHERE owner = $1",
                 rows,
             )
             sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
@@ -353,7 +362,7 @@ _KEEP_META = (
 )
 _OWNER_ROWS = (
     "SELECT owner.owner, blob.content, commit_id, held,"
-    " applied, directory, applied_at, observed_at, steps_left, waits, remarks"
+    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
 
@@ -433,7 +442,9 @@ def _read_owners(after: str, sql: Sql) -> list[OwnerRow]:
 
 
 def _owner_row(row: Row) -> OwnerRow:
-    owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, waits, remarks = row
+    (
+        owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks,
+    ) = row  # fmt: skip
     return OwnerRow(
         parse_owner(owner),
         AcceptedIntent(_intent.decode(intent), commit, _held.decode(held)),
@@ -443,6 +454,7 @@ def _owner_row(row: Row) -> OwnerRow:
             None if applied_at is None else _instant(applied_at),
             None if observed_at is None else _instant(observed_at),
             steps_left,
+            _ours.decode(ours),
             waits,
             _remarks.decode(remarks),
         ),
@@ -457,6 +469,7 @@ def _status_values(status: Status) -> Row:
         status.applied_at and _microseconds(status.applied_at),
         status.observed_at and _microseconds(status.observed_at),
         status.steps_left,
+        canonical.encode(status.ours),
         status.waits,
         canonical.encode(status.remarks),
     )

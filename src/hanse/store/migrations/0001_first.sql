@@ -47,6 +47,7 @@ CREATE TABLE owner (
   applied_at integer,
   observed_at integer,
   steps_left integer NOT NULL DEFAULT 0,
+  ours blob NOT NULL DEFAULT x'5b5d',
   waits text NOT NULL DEFAULT '',
   remarks blob NOT NULL DEFAULT x'5b5d'
 ) STRICT;
