@@ -72,7 +72,7 @@ class Execution:
         self._ready: deque[Address] = deque()
         self._under_way = 0
         self._wake = asyncio.Condition()
-        self._stopped = False
+        self._stopping = asyncio.Event()
         self.result = Result()
         for address, step in self._steps.items():
             needs = {(step.owner.platform, key) for key in step.needs} & self._steps.keys()
@@ -85,7 +85,7 @@ class Execution:
 
     def stop(self) -> None:
         """Begin no further step."""
-        self._stopped = True
+        self._stopping.set()
 
     async def run(self) -> Result:
         """Do all that can be done. Never raises for what a platform answers."""
@@ -107,9 +107,9 @@ class Execution:
 
     async def _next(self) -> Address | None:
         async with self._wake:
-            while not self._ready and self._under_way and not self._stopped:
+            while not self._ready and self._under_way and not self._stopping.is_set():
                 await self._wake.wait()
-            if self._stopped or not self._ready:
+            if self._stopping.is_set() or not self._ready:
                 self._wake.notify_all()
                 return None
             self._under_way += 1
@@ -144,14 +144,26 @@ class Execution:
         waited = 0.0
         for attempt in range(1_000):
             outcome = await _performed(platform, step)
-            if not isinstance(outcome, NotYet) or self._stopped:
+            if not isinstance(outcome, NotYet) or self._stopping.is_set():
                 return outcome
             pause = max(outcome.retry_after, BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
             if waited + pause > self._setting.patience_seconds:
                 return outcome
             waited += pause
-            await self._setting.sleep(pause)
+            await self._pause(pause)
         raise AssertionError("patience has no end")
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the run is stopped."""
+        waits = [
+            asyncio.ensure_future(self._setting.sleep(seconds)),
+            asyncio.ensure_future(self._stopping.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _resolved(self, step: Step) -> Step | NotYet:
         """The step with native ids in place of our keys."""

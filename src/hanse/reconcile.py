@@ -50,6 +50,8 @@ ROUNDS = 3
 """How often a pass looks again and goes on, where a step made another possible."""
 KEPT = ("deletion-waits", "not-empty")
 """Remarks of things that an owner which left still has, though nothing can be done about them now."""
+FEW = 50
+"""Owners that are read one by one whatever their share."""
 SWEEP_FROM = 0.2
 """Share of a platform's owners from which one sweep is cheaper than reading them one by one."""
 
@@ -370,7 +372,7 @@ class Pass:
             if self._stopped:
                 outcome.after = outcome.after.less(s for s, came in result.outcomes if isinstance(came, Done))
                 break
-            current = seen = await self._read_back(first, touched)
+            current = seen = await self._read_back(first, touched, outcome.result)
             outcome.after = outcome.after.then(seen)
             await self._conclude_open_steps(seen)
             again = (step for plan in current.plans.values() for step in plan.steps)
@@ -401,9 +403,10 @@ class Pass:
         finally:
             self._execution = None
 
-    async def _read_back(self, first: Survey, touched: Collection[Owner]) -> Survey:
-        rows = [first.rows[owner] for owner in first.rows if owner in touched]
-        sweep = len(rows) > 50 and len(rows) > SWEEP_FROM * len(first.rows)  # noqa: PLR2004 — below, reading alone is quick
+    async def _read_back(self, first: Survey, touched: Collection[Owner], result: Result) -> Survey:
+        rows = [self._with_marks(row, result) for owner, row in first.rows.items() if owner in touched]
+        whole = all(observation.owners is None for observation in first.observations.values())
+        sweep = whole and len(rows) > FEW and len(rows) > SWEEP_FROM * len(first.rows)
         return await survey(self.world, rows, sweep=sweep)
 
     async def _conclude_open_steps(self, seen: Survey) -> None:
@@ -485,6 +488,11 @@ class Pass:
         }
         await world.store.record(statuses, gone, blobs if world.revoked else {})
         return tuple(gone)
+
+    def _with_marks(self, row: OwnerRow, result: Result) -> OwnerRow:
+        """The row, knowing that what this pass did is no local change."""
+        marks = self._marks(result).get(row.owner, ())
+        return replace(row, status=replace(row.status, ours=(*row.status.ours, *marks)))
 
     def _marks(self, result: Result) -> dict[Owner, list[str]]:
         """By owner, what was made or taken away."""

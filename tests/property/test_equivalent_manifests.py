@@ -54,7 +54,7 @@ def meaning(files: dict[str, str]) -> str:
     return digest(
         [
             {str(owner): intent.digest for owner, intent in found.items()},
-            directory(result.manifest).digests(),
+            directory(result.manifest),
             settings_of(result.manifest).digest,
         ]
     )

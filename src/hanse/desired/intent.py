@@ -91,9 +91,3 @@ class Directory(Struct, frozen=True):
         if kind == "group":
             return self.groups.get(subject, ())
         return (subject,) if subject in self.people else ()
-
-    def digests(self) -> dict[str, str]:
-        """Digest of each person and group by `user:NAME` and `group:NAME`, to tell whom a change concerns."""
-        marks = {f"user:{name}": digest(person) for name, person in self.people.items()}
-        marks.update((f"group:{name}", digest(sorted(names))) for name, names in self.groups.items())
-        return marks

@@ -24,22 +24,6 @@ class Invalid(Struct, frozen=True):
     advice: str
 
 
-class Interval(Struct, frozen=True):
-    """The instants from `start` (None: since ever) up to, but not including, `end` (None: for ever)."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def __contains__(self, at: datetime) -> bool:
-        """Say whether an instant lies in the interval."""
-        return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
-
-    @property
-    def empty(self) -> bool:
-        """Whether no instant at all lies in the interval."""
-        return self.start is not None and self.end is not None and self.end <= self.start
-
-
 def parse_zone(name: str) -> ZoneInfo | Invalid:
     """Look a timezone up by its IANA name, such as "Europe/Berlin"."""
     try:

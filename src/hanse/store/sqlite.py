@@ -1,7 +1,7 @@
 """The store of one machine: everything in one SQLite file.
 
-Text about people goes into the table `personal` only, wherever it came in: events, approvals, revocations and
-provenance hold its marks.
+What is kept for good about people lies in the table `personal` only: events, approvals, revocations and provenance
+hold its marks. Directories are content of their own, and what a pass remarks is overwritten by the next.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.foundation.time import (
-    Interval,
     Invalid,
     format_instant,
     parse_from,
@@ -117,17 +116,6 @@ def test_what_is_formatted_is_read_back_as_the_same_instant(at: datetime) -> Non
 def test_a_datetime_without_a_timezone_is_no_instant() -> None:
     with pytest.raises(ValueError, match="timezone"):
         format_instant(datetime(2026, 1, 1))  # noqa: DTZ001
-
-
-def test_intervals_are_half_open() -> None:
-    interval = Interval(utc(2026, 1, 1), utc(2026, 1, 2))
-    assert utc(2026, 1, 1) in interval
-    assert utc(2026, 1, 2) not in interval
-    assert utc(2025, 12, 31, 23, 59, 59) not in interval
-    assert utc(1, 1, 1) in Interval()
-    assert not interval.empty
-    assert Interval(utc(2026, 1, 1), utc(2026, 1, 1)).empty
-    assert not Interval(utc(2026, 1, 1)).empty
 
 
 @pytest.mark.parametrize(
