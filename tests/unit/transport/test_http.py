@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
-from hanse.transport import Http, Tls
+from hanse.transport.http import Http, Tls
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

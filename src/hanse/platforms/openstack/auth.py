@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hanse.model import Secret
 from hanse.ports.platform import Credential, PlatformUnavailable
 from hanse.ports.transport import Call, NotAllowed, NotSent, Transport
-from hanse.transport.http import Http, Tls
+
+if TYPE_CHECKING:
+    from hanse.transport.http import Tls
 
 STALE_SECONDS = 60
 """A token that expires within this time is renewed before it is used."""
@@ -38,6 +40,8 @@ def connect(credential: Credential) -> Transport:
 
     Raises PlatformUnavailable, with advice, where the source does not fit or its endpoint is another one.
     """
+    from hanse.transport.http import Http  # noqa: PLC0415 (slow to load; validate makes no connection)
+
     endpoint = _base(credential.endpoint)
     config, name = _configuration(credential)
     region = _region(credential, config, name, validate=False)
@@ -219,6 +223,8 @@ def _plugin(credential: Credential, config: Any, name: str, region: Any, auth_ur
 
 def _tls(credential: Credential, region: Any) -> tuple[Tls, Any, Any]:
     """How certificates are checked: for our own calls, and as the requests library takes it."""
+    from hanse.transport.http import Tls  # noqa: PLC0415 (as in connect)
+
     verify, cert = region.get_requests_verify_args()
     options = credential.options
     cacert = options.get("cacert") or (verify if isinstance(verify, str) else None)
