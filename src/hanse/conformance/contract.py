@@ -13,6 +13,7 @@ import pytest
 from hanse.conformance.loop import Loop
 from hanse.conformance.world import World
 from hanse.model import Resource, Tenant
+from hanse.transport import Fault
 
 CATEGORIES = {
     "groups": "people get a role by membership in a group of ours",
@@ -70,6 +71,16 @@ class Suite:
         """Skip the test where the platform lacks what it is about."""
         if category in self.lacks:
             pytest.skip(self.lacks[category])
+
+    def places(self, labels: list[str]) -> Iterator[Fault]:
+        """Where to fail: at every call, or at the first of each label."""
+        seen: set[str] = set()
+        for number, label in enumerate(labels, 1):
+            if self.exhaustive:
+                yield Fault("cut", nth=number)
+            elif label not in seen:
+                seen.add(label)
+                yield Fault("cut", label=label)
 
     async def container(self, loop: Loop, owner: Tenant) -> Resource | None:
         """The observed container of a project."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -66,16 +66,6 @@ class Failing(Suite):
             performed = list(loop.platform.performed)
             await loop.settle()
             return shape(await loop.world.hand.census()), deletions(loop, performed), labels, len(performed)
-
-    def places(self, labels: list[str]) -> Iterator[Fault]:
-        """Where to fail: at every call, or at the first of each label."""
-        seen: set[str] = set()
-        for number, label in enumerate(labels, 1):
-            if self.exhaustive:
-                yield Fault("cut", nth=number)
-            elif label not in seen:
-                seen.add(label)
-                yield Fault("cut", label=label)
 
     @pytest.mark.parametrize("kind", FAULTS)
     async def test_every_call_fails_in_turn_and_nothing_is_lost(self, scratch: Path, kind: FaultKind) -> None:

@@ -124,17 +124,17 @@ class Observing(Suite):
         await self.converged(loop)
         loop.transport.calls.clear()
         whole = (await loop.survey()).observations[loop.world.identity.name]
-        calls = len(loop.transport.calls)
+        labels = [call.label for call in loop.transport.calls]
         for kind in READ_FAULTS:
             if kind == "short-page" and "page counts" in self.lacks:
                 continue
-            for number in range(1, calls + 1):
-                loop.fail(Fault(kind, nth=number))
+            for place in self.places(labels):
+                loop.fail(Fault(kind, place.label, place.nth))
                 survey = await loop.survey()
                 assert loop.faulty.struck
                 name = loop.world.identity.name
                 seen = survey.observations.get(name)
-                where = f"{kind} at {loop.faulty.struck[0][1].label} ({number})"
+                where = f"{kind} at {loop.faulty.struck[0][1].label} ({place.nth})"
                 noticed = seen is None or seen.incomplete or content(seen) == content(whole)
                 assert noticed, f"{where} was not noticed"
                 assert not survey.steps, f"{where} made the plan change something"
