@@ -15,21 +15,30 @@ from hanse.conformance.watch import Kill
 from hanse.conformance.world import shape
 from hanse.foundation import canonical
 from hanse.journal.events import OwnerConverged, StepConcluded, StepIntended
-from hanse.model import Done, Key, NotYet, Refused, Step, Unsure
+from hanse.model import Done, NotYet, Refused, Step, Unsure
 from hanse.ports.platform import PlatformUnavailable, Scope
 from hanse.transport import Fault
 from hanse.transport.faults import FaultKind
 
 FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 Shape = list[tuple[str, ...]]
-Deletions = set[tuple[str, Key]]
+Deletions = set[tuple[str, ...]]
 
 
-def deletions(loop: Loop, performed: Iterable[Step]) -> Deletions:
-    """What was deleted, but for access to what leaves: it goes with its container, or alone while that waits."""
+async def deletions(loop: Loop, performed: Iterable[Step]) -> Deletions:
+    """What was deleted, but for access to what leaves: it goes with its container, or alone while that waits.
+
+    Told without the organization and without native ids, so that what happened in two worlds can be compared.
+    """
     guarded = {spec.name for spec in loop.platform.describe().kinds if spec.guarded}
+    names = {item.id: item.stamp or item.state for item in await loop.world.hand.census()}
     return {
-        (step.kind, step.key)
+        (
+            step.kind,
+            step.key.workspace,
+            step.key.project,
+            *(names.get(p, p) for p in step.key.part.split("/")),
+        )
         for step in performed
         if step.action == "delete" and (step.kind in guarded or step.reason.cause != "left")
     }
@@ -65,7 +74,8 @@ class Failing(Suite):
             labels = [call.label for call in loop.transport.calls]
             performed = list(loop.platform.performed)
             await loop.settle()
-            return shape(await loop.world.hand.census()), deletions(loop, performed), labels, len(performed)
+            there, meant = shape(await loop.world.hand.census()), await deletions(loop, performed)
+            return there, meant, labels, len(performed)
 
     @pytest.mark.parametrize("kind", FAULTS)
     async def test_every_call_fails_in_turn_and_nothing_is_lost(self, scratch: Path, kind: FaultKind) -> None:
@@ -83,7 +93,7 @@ class Failing(Suite):
                 await loop.settle()
                 where = f"{kind} at {labels[place.nth - 1] if self.exhaustive else place.label} ({place.nth})"
                 assert shape(await loop.world.hand.census()) == expected, where
-                done = deletions(loop, loop.platform.performed)
+                done = await deletions(loop, loop.platform.performed)
                 assert not done - meant, f"{where}: deleted for no other reason: {done - meant}"
 
     @pytest.mark.parametrize("when", ["before", "after"])
@@ -105,7 +115,7 @@ class Failing(Suite):
                 await loop.settle()
                 assert shape(await loop.world.hand.census()) == expected, f"killed {when} step {number}"
                 performed += loop.platform.performed
-                assert deletions(loop, performed) <= meant
+                assert await deletions(loop, performed) <= meant
                 looked_up = {
                     e.digest for e in await loop.events() if isinstance(e, StepConcluded) and e.looked_up
                 }
