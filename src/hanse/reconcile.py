@@ -404,7 +404,12 @@ class Pass:
             self._execution = None
 
     async def _read_back(self, first: Survey, touched: Collection[Owner], result: Result) -> Survey:
-        rows = [self._with_marks(row, result) for owner, row in first.rows.items() if owner in touched]
+        marks = self._marks(result)
+        rows = [  # what this pass did is no local change
+            replace(row, status=replace(row.status, ours=(*row.status.ours, *marks.get(owner, ()))))
+            for owner, row in first.rows.items()
+            if owner in touched
+        ]
         whole = all(observation.owners is None for observation in first.observations.values())
         sweep = whole and len(rows) > FEW and len(rows) > SWEEP_FROM * len(first.rows)
         return await survey(self.world, rows, sweep=sweep)
@@ -488,11 +493,6 @@ class Pass:
         }
         await world.store.record(statuses, gone, blobs if world.revoked else {})
         return tuple(gone)
-
-    def _with_marks(self, row: OwnerRow, result: Result) -> OwnerRow:
-        """The row, knowing that what this pass did is no local change."""
-        marks = self._marks(result).get(row.owner, ())
-        return replace(row, status=replace(row.status, ours=(*row.status.ours, *marks)))
 
     def _marks(self, result: Result) -> dict[Owner, list[str]]:
         """By owner, what was made or taken away."""
