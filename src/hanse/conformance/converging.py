@@ -37,12 +37,11 @@ class Converging(Suite):
     async def test_the_second_plan_is_empty_after_each_of_a_sequence_of_states(
         self, loop: Loop, scratch: Path
     ) -> None:
-        states = list(enumerate(self.states(loop)))
-        for number, state in states:
+        for number, state in enumerate(self.states(loop)):
             await loop.want(*state)
             await loop.settle()
             async with self.new_loop(scratch / str(number)) as straight:
-                await straight.want(*state)
+                await straight.want(*self.states(straight)[number])
                 await straight.settle()
                 there = shape(await loop.world.hand.census())
                 assert there == shape(await straight.world.hand.census()), (
