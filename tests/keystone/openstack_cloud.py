@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hanse.demo import keystone as starter
 from hanse.desired.compiled import Compiled
 from hanse.desired.intent import Directory, Intent, Person, Term
-from hanse.model import Done, Find, Key, Native, Outcome, Personal, Ref, Step, Tenant, WorkspaceOn
+from hanse.model import Done, Find, Key, Native, Outcome, Personal, Ref, Refused, Step, Tenant, WorkspaceOn
 from hanse.observed import Observation
 from hanse.plan import Plan, Rules, make
 from hanse.platforms.openstack import OpenStack
@@ -150,16 +150,24 @@ class Corner:
     ) -> tuple[Plan, Observation]:
         """What is to be done, and what it was seen by."""
         observation = await self.observe(intent, sweep=sweep)
-        kinds = {spec.name: spec for spec in self.platform.describe().kinds}
-        rules = Rules(kinds=kinds, may_delete=may_delete)
-        return make(self.compile(intent), observation, rules), observation
+        return self.plan_from(intent, observation, may_delete=may_delete), observation
 
-    async def carry_out(self, plan: Plan, observation: Observation) -> list[Outcome]:
-        """All steps in order, with native ids in place of keys."""
+    def plan_from(self, intent: Intent, observation: Observation, *, may_delete: bool = False) -> Plan:
+        """What is to be done by an observation."""
+        kinds = {spec.name: spec for spec in self.platform.describe().kinds}
+        return make(self.compile(intent), observation, Rules(kinds=kinds, may_delete=may_delete))
+
+    async def carry_out(self, plan: Plan, observation: Observation, repeat: int = 0) -> list[Outcome]:
+        """All steps in order, with native ids in place of keys; each is repeated until it is done or refused."""
         natives = dict(observation.natives)
         outcomes: list[Outcome] = []
         for step in plan.steps:
             outcome = await self.platform.perform(resolved(step, natives))
+            for _ in range(repeat):
+                if isinstance(outcome, Done | Refused):
+                    break
+                outcomes.append(outcome)
+                outcome = await self.platform.perform(resolved(step, natives))
             outcomes.append(outcome)
             if isinstance(outcome, Done) and outcome.native_id:
                 natives[step.key] = outcome.native_id
@@ -174,7 +182,8 @@ class Corner:
 
     async def native(self, part: str = "project", project: str = "prod", workspace: str = "shop") -> str:
         """Native id of one of our things."""
-        observation = await self.observe(self.intent(project, workspace=workspace), sweep=True)
+        intent = self.intent(project, workspace=workspace) if project else self.on_workspace(workspace)
+        observation = await self.observe(intent)
         return observation.natives[Key(self.organization, workspace, project, part)]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hanse.platforms.openstack.client import Broken, Failed, Keystone
 from hanse.platforms.openstack.facts import Facts, Interpretation
-from hanse.platforms.openstack.observe import Remembered
+from hanse.platforms.openstack.memory import Remembered
 from hanse.ports.platform import PlatformIdentity
 from hanse.ports.transport import Call, NoReply, Reply
 

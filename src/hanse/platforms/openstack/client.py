@@ -26,6 +26,8 @@ from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply, Tra
 MAJOR = 3
 """Of the Identity API."""
 REDIRECT, NOT_FOUND, SERVER_ERROR = 300, 404, 500
+TAGS_SINCE = (3, 9)
+"""Project tags came with Identity API 3.9 (Identity API v3 reference, 'What's New in Version 3.9')."""
 PAGE = 1000
 PAGED = frozenset({"projects", "groups", "users", "domains"})
 """Collections at the top that Keystone pages."""
@@ -79,6 +81,10 @@ class Keystone:
         if self._version is None:
             self._version = await self._discover()
         return self._version
+
+    async def has_tags(self) -> bool:
+        """Whether projects have tags that can be searched for. Raises as `version`."""
+        return await self.version() >= TAGS_SINCE
 
     async def get(self, path: str, label: str, query: Query = (), seconds: float | None = None) -> Row:
         """The document at a path. Raises Failed, Broken, or as the transport does."""

@@ -10,7 +10,7 @@ from hanse.platforms.openstack.blocks import STAMP
 from hanse.platforms.openstack.client import Broken, Failed, Keystone, Row
 from hanse.platforms.openstack.compile import DOMAIN, PROJECT
 from hanse.platforms.openstack.facts import STAMP_TAG
-from hanse.platforms.openstack.observe import TAGS_SINCE, Memory
+from hanse.platforms.openstack.memory import Memory
 from hanse.ports.platform import PlatformUnavailable
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
 
@@ -209,7 +209,7 @@ class _Thing:
         new = tags - set(_texts(self.step.before.get("tags")))
         if "stamp" in after:
             new.add(f"{STAMP_TAG}{self.step.key.stamp}")
-        if (new or gone) and await self.client.version() < TAGS_SINCE:
+        if (new or gone) and not await self.client.has_tags():
             body["tags"] = await self._tags_beside(native_id, new, gone)
             new = gone = set()
         try:
