@@ -12,6 +12,7 @@ from hanse.desired.intent import Intent
 from hanse.model import Key, Personal
 from hanse.platforms.openstack.auth import connect
 from hanse.transport import Fault
+from hanse.transport.faults import FaultKind
 
 FOREIGN = 1200
 
@@ -56,7 +57,7 @@ async def corner(crowded: starter.Keystone, tmp_path: Path) -> AsyncIterator[Cor
 
 
 async def test_ours_are_found_wherever_they_are_in_the_lists(corner: Corner) -> None:
-    names = [f"p{n}" for n in range(8)]
+    names = [f"p{n}" for n in range(4)]
     intents = [corner.intent(name, user("ann", "user"), workspace=corner.organization) for name in names]
     before = {
         row["id"]: row
@@ -126,13 +127,12 @@ async def test_a_short_page_of_projects_is_noticed(corner: Corner) -> None:
     assert observation.incomplete["project"] == "list projects: a page came short"
 
 
-@pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("label", ["list projects", "list groups", "list users"])
-@pytest.mark.parametrize("kind", ["error-500", "lost-after", "broken-body", "cut"])
-async def test_a_page_that_fails_makes_its_kind_incomplete(
-    corner: Corner, nth: int, label: str, kind: str
+@pytest.mark.parametrize("kind", ["error-500", "lost-after"])
+async def test_a_second_page_that_fails_makes_its_kind_incomplete(
+    corner: Corner, label: str, kind: FaultKind
 ) -> None:
-    corner.faulty.faults = [Fault(kind, label=label, nth=nth)]  # type: ignore[arg-type]
+    corner.faulty.faults = [Fault(kind, label=label, nth=2)]
     observation = await corner.observe(sweep=True)
     assert label.removeprefix("list ").removesuffix("s") in observation.incomplete
 
