@@ -132,12 +132,10 @@ class Organisation:
                 credential = Credential(
                     platform.credential, PLATFORM, binding.endpoint, binding.source, dict(binding.options)
                 )
-                budget = RateBudget(
-                    vendor.connect(credential),
-                    platform.limits.requests_per_second,
-                    platform.limits.concurrency,
-                )
-                transport: Transport = around(Metered(budget, self.counters))
+                limits = platform.limits
+                metered = Metered(vendor.connect(credential), self.counters)
+                budget = RateBudget(metered, limits.requests_per_second, limits.concurrency)
+                transport: Transport = around(budget)
                 if recording:
                     transport = self.recorded = Recorded(transport)
                 transports.append(transport)
