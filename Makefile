@@ -37,6 +37,10 @@ test: $(READY) ## all tests, real Keystone included; ARGS='-k name' chooses
 	@mkdir -p $(dir $(REPORT))
 	@$(BIN)/pytest --numprocesses=auto --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
 
+.PHONY: test-whole
+test-whole: ## as test, with the whole contract on the real Keystone too: about an hour
+	@HANSE_CONFORMANCE=whole $(MAKE) test
+
 .PHONY: check
 check: $(READY) ## style, types, the import law, docs in step with the code
 	@echo "ruff: lint and format"

@@ -2,7 +2,7 @@
 
 A promise takes some 200 calls and about two seconds here, and all faults at all sorts of calls take an hour. So by
 default each class tries the promises that it names in `always`, and the faults strike at the calls of `STRUCK`;
-`HANSE_CONFORMANCE=whole` tries everything.
+`make test-whole` tries everything (tests/conftest.py chooses).
 """
 
 from __future__ import annotations
@@ -92,11 +92,6 @@ class TestInOneDomain(PlatformConformance):
             "a_refused_write_is_told_and_the_rest_goes_on",
         )
     )
-
-    @pytest.fixture(autouse=True)
-    def _in_time(self, request: pytest.FixtureRequest) -> None:
-        if not WHOLE and request.node.name not in self.always:
-            pytest.skip("takes long on a real Keystone: HANSE_CONFORMANCE=whole tries it too")
 
     @pytest.fixture(autouse=True)
     def _surroundings(
