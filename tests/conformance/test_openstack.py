@@ -87,7 +87,6 @@ class TestInOneDomain(PlatformConformance):
             "access_goes_at_once_and_the_container_waits_for_a_yes",
             "everything_goes_and_nothing_of_ours_is_left",
             # what fails
-            "every_call_fails_in_turn_and_nothing_is_lost[lost-after]",
             "an_outcome_says_no_more_than_is_known[lost-after]",
             "a_refused_write_is_told_and_the_rest_goes_on",
         )
