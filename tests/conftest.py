@@ -8,9 +8,12 @@ import pytest
 from hanse.demo import keystone as starter
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[starter.Keystone]:
-    """A real Keystone, shared by all tests of this process: each makes a domain of its own to work in."""
+    """A real Keystone, shared by the tests of one module: each makes a domain of its own to work in.
+
+    It takes two seconds to start, and a sweep looks at everybody in it: one for all modules would get crowded.
+    """
     with starter.start(tmp_path_factory.mktemp("keystone")) as running:
         yield running
 

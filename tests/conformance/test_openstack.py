@@ -62,7 +62,6 @@ class TestInOneDomain(PlatformConformance):
         for name in (
             # what is seen
             "looking_at_one_owner_shows_what_a_sweep_shows_of_it",
-            "observes_all_pages",
             "is_incomplete_when_a_page_fails_and_then_deletes_nothing",
             "access_names_every_way_that_leads_there",
             "inherited_access_is_told_and_left",
@@ -74,9 +73,6 @@ class TestInOneDomain(PlatformConformance):
             "who_moves_up_is_added_first_and_who_moves_down_is_removed_first",
             # what others do
             "many_changes_at_once_are_repaired_in_one_pass",
-            "drift_is_seen_and_repaired[disabled]",
-            "drift_is_seen_and_repaired[deleted group]",
-            "drift_is_seen_and_repaired[deleted container]",
             "drift_is_only_told_where_local_changes_are_reported[extra direct grant]",
             "a_foreign_container_is_adopted_by_native_id",
             "a_container_that_appears_after_the_plan_is_refused_and_not_taken",
