@@ -319,7 +319,9 @@ class StoreConformance:
     async def test_a_status_is_told_with_its_owner_and_outlives_an_acceptance(self, store: Store) -> None:
         await accepted(store, OWNER)
         remark = Remark(OWNER, "unknown-user", "nobody knows Ben", "wait", "u-1", blocking=True)
-        status = Status("i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark))
+        status = Status(
+            "i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark)
+        )
         await store.record({OWNER: status})
         row = OwnerRow(OWNER, an_intent(), status)
         assert await store.owner(OWNER) == row
