@@ -313,3 +313,18 @@ async def test_hanses_own_links_are_never_planned_away(transport: Transport) -> 
         plan, _ = await corner.plan(intent, sweep=sweep)
         assert not plan.steps
         assert [remark.code for remark in plan.remarks] == ["workload", "workload"]
+
+
+def test_a_manifest_in_the_working_directory_changes_no_credential(
+    keystone: starter.Keystone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = credential(keystone, tmp_path)
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for name in ("clouds.yaml", "secure.yaml", "clouds-public.yaml"):
+        (repository / name).write_text(json.dumps({"clouds": {"fra": {"verify": False}, "theirs": {}}}))
+    monkeypatch.chdir(repository)
+    made: Any = connect(bound)
+    assert made._tls.verify
+    with pytest.raises(PlatformUnavailable, match="no such cloud"):
+        connect(credential(keystone, tmp_path, source="clouds.yaml#theirs"))

@@ -90,6 +90,7 @@ class Stage:
 
         admin = self.server.admin
         return openstack.connect(
+            load_yaml_config=False, load_envvars=False, auth_type="password",  # nothing of the caller's own clouds
             auth_url=self.server.url, username=admin.username, password=admin.password, project_name=admin.project,
             user_domain_id=admin.domain, project_domain_id=admin.domain, region_name="RegionOne",
         ).identity  # fmt: skip

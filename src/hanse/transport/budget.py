@@ -102,7 +102,8 @@ class RateBudget:
     def _pause(self, reply: Reply, attempt: int) -> float:
         asked = _retry_after(reply.headers.get("retry-after", ""), self._now())
         if asked is not None:
-            return min(asked, LONGEST_PAUSE_SECONDS)
+            # At least a little, or a server that asks for nothing would be asked for ever.
+            return min(max(asked, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         longest: float = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
         return longest * (0.5 + self._jitter() / 2)
 

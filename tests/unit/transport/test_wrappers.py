@@ -74,7 +74,7 @@ async def test_a_budget_lets_a_seconds_worth_through_at_once_and_then_keeps_the_
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("Thu, 01 Jan 2026 00:00:05 GMT", 5.0), ("Wed, 31 Dec 2025 23:00:00 GMT", 0.0)],
+    [("7", 7.0), ("Thu, 01 Jan 2026 00:00:05 GMT", 5.0), ("Wed, 31 Dec 2025 23:00:00 GMT", 0.5)],
 )
 async def test_a_throttled_call_waits_as_long_as_asked_and_is_sent_again(header: str, seconds: float) -> None:
     time, inner = Time(), Scripted(Reply(429, {"retry-after": header}, b""), OK)
@@ -198,6 +198,14 @@ async def test_a_broken_body_is_cut_in_its_middle() -> None:
     [got] = await sent(Scripted(Reply(200, {}, b'{"a": 1}')), [Fault("broken-body")], READ)
     assert isinstance(got, Reply)
     assert got.body == b'{"a"'
+
+
+@pytest.mark.parametrize("asked", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+async def test_a_server_that_asks_for_no_pause_is_not_asked_for_ever(asked: str) -> None:
+    time, inner = Time(), Scripted(Reply(503, {"retry-after": asked}, b""))
+    reply = await budget(inner, time, patience=60.0).send(READ)
+    assert reply.status == 503
+    assert time.seconds < 1000.0 + 300.0
 
 
 async def test_faults_choose_calls_by_label_and_count() -> None:

@@ -30,6 +30,9 @@ _VERSIONED = {"password": "v3password", "token": "v3token", "": "v3password"}
 """Auth types that would first ask Keystone where to sign in, and those that sign in at the bound endpoint."""
 _TOKEN = "X-Auth-Token"  # noqa: S105
 
+NO_FILES = [os.devnull]
+"""Older releases of openstacksdk take an empty list for their default search path."""
+
 
 def connect(credential: Credential) -> Transport:
     """The transport for a bound credential; nothing is called yet.
@@ -152,12 +155,15 @@ def _configuration(credential: Credential) -> tuple[Any, str]:
         )
     try:
         if credential.source == "env":
-            config = OpenStackConfig()
+            config = OpenStackConfig(**_own_files())
             name = os.environ.get("OS_CLOUD") or config.envvar_key or "envvars"
         elif path == "clouds.yaml":
-            config = OpenStackConfig()
+            config = OpenStackConfig(**_own_files())
         else:
-            config = OpenStackConfig(config_files=[os.path.expanduser(path)], load_envvars=False)  # noqa: PTH111
+            files = [os.path.expanduser(path)]  # noqa: PTH111
+            config = OpenStackConfig(
+                config_files=files, secure_files=NO_FILES, vendor_files=NO_FILES, load_envvars=False
+            )
     except Exception:
         raise PlatformUnavailable(
             f"{_told(credential)} cannot be read", "check that it is well-formed YAML with a mapping `clouds`"
@@ -233,6 +239,22 @@ def _tls(credential: Credential, region: Any) -> tuple[Tls, Any, Any]:
     own, key = options.get("cert", own), options.get("key", key)
     verify = False if insecure else cacert or True
     return Tls(not insecure, cacert, own, key), verify, (own, key) if own and key else own
+
+
+def _own_files() -> dict[str, Any]:
+    """openstacksdk's search paths without the working directory: that may be the manifest's, and so git's."""
+    from openstack.config import loader  # noqa: PLC0415
+
+    here = os.path.realpath(os.getcwd())  # noqa: PTH109
+
+    def own(files: list[str]) -> list[str]:
+        return [file for file in files if os.path.realpath(os.path.dirname(file)) != here]  # noqa: PTH120
+
+    return {
+        "config_files": own(loader.CONFIG_FILES),
+        "secure_files": own(loader.SECURE_FILES),
+        "vendor_files": own(loader.VENDOR_FILES),
+    }
 
 
 def _base(endpoint: str) -> str:

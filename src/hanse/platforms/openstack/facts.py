@@ -178,7 +178,10 @@ class Interpretation:
     def _project(self, row: Row) -> dict[str, Value]:
         attributes = _attributes(row, "name", "description", "enabled")
         tags: list[str] = row.get("tags") or []
-        attributes["tags"] = tuple(sorted(tag for tag in tags if tag.startswith(self.facts.tag_prefix)))
+        prefix = self.facts.tag_prefix
+        attributes["tags"] = tuple(
+            sorted(tag for tag in tags if tag.startswith(prefix) and not tag.startswith(STAMP_TAG))
+        )
         key = self.keys.get(row["id"])
         if key is not None:
             whole = row.get(STAMP) == str(key) and (key.stamp in stamp_tags(row) or not self.facts.tags_known)

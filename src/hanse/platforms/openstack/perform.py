@@ -9,7 +9,7 @@ from hanse.model import Done, Native, NotYet, Outcome, Refused, Step, Unsure, Va
 from hanse.platforms.openstack.blocks import STAMP
 from hanse.platforms.openstack.client import Broken, Failed, Keystone, Row
 from hanse.platforms.openstack.compile import DOMAIN, PROJECT
-from hanse.platforms.openstack.facts import STAMP_TAG
+from hanse.platforms.openstack.facts import STAMP_TAG, stamp_tags
 from hanse.platforms.openstack.memory import Memory
 from hanse.ports.platform import PlatformUnavailable
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
@@ -274,6 +274,12 @@ class _Thing:
         return await self._update(native_id)
 
     async def _delete(self, native_id: str) -> Outcome:
+        row = await self.client.find(f"{self.path}/{native_id}", f"get {self.kind}")
+        if row is None:
+            return Done()
+        mark = row.get(STAMP)
+        if mark != str(self.step.key) and (mark or self.step.key.stamp not in stamp_tags(row)):
+            return Refused(f"{self.label}: it does not carry our mark any more", "plan again")
         try:
             if self.kind == DOMAIN:
                 if (held := await self._held(native_id)) is not None:

@@ -74,6 +74,9 @@ class Reading:
         if find.kind == "user":
             domains = await self._find(find_domain(by[DOMAIN]))
             if len(domains) != 1:
+                # Without its domain nobody can be looked up, which is not the same as being unknown.
+                why = self.facts.incomplete.get(DOMAIN) or f"{len(domains)} domains are called {by[DOMAIN]}"
+                self.facts.incomplete.setdefault("user", why)
                 return ()
             query = (*query, ("domain_id", domains[0].id))
         listing = await self._list(f"/v3/{find.kind}s", f"find {find.kind}", find.kind, query)

@@ -35,6 +35,7 @@ class Sweep(Reading):
         self._or_unavailable()
         facts.domains, facts.projects, facts.groups = by_id(domains), by_id(projects), by_id(groups)
         facts.users, facts.roles = dict(by_id(users)), by_id(roles)
+        _ = self._all_users_known  # asked of the unfiltered list: what is added below proves nothing
         await self._other_domains(groups, users)
         ours = self._ours()
         self._ancestors(ours)
