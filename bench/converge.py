@@ -6,6 +6,7 @@ The two take turns, each on a Keystone of its own that began empty, so that what
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bench import bare, sdk
@@ -63,6 +64,9 @@ class _Watched:
         if call.is_write:
             self._writing.begun()
         return await self._inner.send(call)
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        return self._inner.stream(call)
 
     async def close(self) -> None:
         await self._inner.close()

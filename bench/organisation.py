@@ -132,9 +132,8 @@ class Organisation:
                 credential = Credential(
                     platform.credential, PLATFORM, binding.endpoint, binding.source, dict(binding.options)
                 )
-                limits = platform.limits
                 metered = Metered(vendor.connect(credential), self.counters)
-                budget = RateBudget(metered, limits.requests_per_second, limits.concurrency)
+                budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
                 transport: Transport = around(budget)
                 if recording:
                     transport = self.recorded = Recorded(transport)

@@ -63,7 +63,12 @@ def vendors() -> Mapping[str, Vendor]:
 def language() -> Language:
     """The manifest's language with all vendors' blocks."""
     blocks = {
-        name: Blocks(v.description.platform_block, v.description.landing_zone_block, v.description.quotas)
+        name: Blocks(
+            v.description.platform_block,
+            v.description.landing_zone_block,
+            v.description.quotas,
+            v.description.pace,
+        )
         for name, v in vendors().items()
     }
     return Language(Vocabulary(blocks), lambda settings: _platforms(settings, lambda _: _Offline()))
@@ -149,8 +154,7 @@ def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
         inner = vendors()[platform.vendor].connect(credential)
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
-    limits = platform.limits
-    return Metered(RateBudget(inner, limits.requests_per_second, limits.concurrency))
+    return Metered(RateBudget(inner, platform.pace.requests_per_second, platform.pace.concurrency))
 
 
 class _Offline:
@@ -160,6 +164,9 @@ class _Offline:
         self._error = NotAllowed(message, advice)
 
     async def send(self, call: Call) -> Reply:
+        raise self._error
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
         raise self._error
 
     async def close(self) -> None:

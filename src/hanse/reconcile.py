@@ -100,6 +100,8 @@ class World:
     past: People = field(default_factory=People)
     """Directories that owners were converged with."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    patience_seconds: float = 60.0
+    """How long one step is tried again while its platform says not yet."""
 
 
 @dataclass(frozen=True, order=True)
@@ -202,7 +204,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     scope = Scope(
         None if sweep else tuple(compiled),
         _finds(compiled.values()) | _finds(c for c in applied.values() if c is not None),
-        tuple(_wanted(compiled, applied, everything=not sweep)),
+        tuple(_wanted(compiled, applied)),
     )
     try:
         observation = await platform.observe(scope)
@@ -313,13 +315,15 @@ def _finds(many: Iterable[Compiled]) -> frozenset[Find]:
 
 
 def _wanted(
-    compiled: Mapping[Owner, Compiled], applied: Mapping[Owner, Compiled | None], *, everything: bool
+    compiled: Mapping[Owner, Compiled], applied: Mapping[Owner, Compiled | None]
 ) -> Iterable[Resource]:
-    """Things to look for by name; of an owner that leaves, those that it had."""
+    """Things to look for by name: what is wanted of each owner, then what it had and shall have no more."""
     for owner, one in compiled.items():
+        yield from one.resources
         was = applied[owner]
-        resources = one.resources or (was.resources if was else ())
-        yield from (resource for resource in resources if everything or resource.adopt)
+        if was is not None and was is not one:
+            keys = {resource.key for resource in one.resources}
+            yield from (resource for resource in was.resources if resource.key not in keys)
 
 
 def _remark(owner: Owner, problem: Problem) -> Remark:
@@ -394,7 +398,13 @@ class Pass:
             for plan in survey_.plans.values()
         ]
         setting = Setting(
-            world.platforms, world.store, world.now, world.concurrency, sleep=world.sleep, told=self.told
+            world.platforms,
+            world.store,
+            world.now,
+            world.concurrency,
+            patience_seconds=world.patience_seconds,
+            sleep=world.sleep,
+            told=self.told,
         )
         natives = {name: seen.natives for name, seen in survey_.observations.items()}
         self._execution = Execution(setting, plans, natives)

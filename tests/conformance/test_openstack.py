@@ -8,7 +8,7 @@ default each class tries the promises that it names in `always`, and the faults 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -41,6 +41,9 @@ class Tidy:
 
     async def send(self, call: Call) -> Reply:
         return await self.inner.send(call)
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        return self.inner.stream(call)
 
     async def close(self) -> None:
         await self.hand.clear()

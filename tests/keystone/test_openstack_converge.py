@@ -416,6 +416,9 @@ class BeforeTags:
             return replace(reply, body=reply.body.replace(b"v3.14", b"v3.8"))
         return reply
 
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        return self.inner.stream(call)
+
     async def close(self) -> None:
         pass
 

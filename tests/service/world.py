@@ -86,6 +86,10 @@ class Witness:
         await self.world.after(self.platform, call, reply)
         return reply
 
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """As the inner transport."""
+        return self.inner.stream(call)
+
     async def close(self) -> None:
         """Let go."""
         await self.inner.close()

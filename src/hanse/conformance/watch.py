@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +39,12 @@ class WatchedTransport:
         if self.locked:
             raise NotAllowed("the password was not accepted", "give the account its new password")
         return await self.inner.send(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The inner transport's lines."""
+        self.calls.append(call)
+        async for line in self.inner.stream(call):
+            yield line
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import (
     LandingZone,
+    Limits,
     LocalChanges,
     Operator,
     Platform,
@@ -23,7 +24,7 @@ from hanse.desired.kinds import (
     Workspace,
 )
 from hanse.desired.manifest import Manifest
-from hanse.desired.settings import PlatformSettings, Settings
+from hanse.desired.settings import Pace, PlatformSettings, Settings
 from hanse.desired.terms import sort_key
 from hanse.model import Owner, Personal, Tenant, WorkspaceOn
 
@@ -88,7 +89,7 @@ def settings(manifest: Manifest) -> Settings:
                 platform.location or "",
                 platform.local_changes,
                 making.operators[name],
-                platform.limits,
+                _pace(platform.limits, manifest.vocabulary.vendors[making.vendors[name]].pace),
             )
             for name, platform in manifest.platforms.items()
             if name in making.vendors
@@ -181,6 +182,12 @@ class _Making:
 def _plain(block: Struct) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(block)
     return values
+
+
+def _pace(limits: Limits, usual: Pace) -> Pace:
+    return Pace(
+        limits.requests_per_second or usual.requests_per_second, limits.concurrency or usual.concurrency
+    )
 
 
 def _united(terms: Iterable[Term]) -> tuple[Term, ...]:

@@ -92,10 +92,10 @@ class Operator(Row, frozen=True, kw_only=True):
 
 
 class Limits(Row, frozen=True, kw_only=True):
-    """How hard a platform may be driven."""
+    """How hard a platform may be driven; what is not said is as the vendor's platforms usually bear it."""
 
-    requests_per_second: Annotated[float, Meta(gt=0)] = 20.0
-    concurrency: Annotated[int, Meta(ge=1)] = 4
+    requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    concurrency: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Platform(Document, frozen=True, kw_only=True, tag_field="kind", tag="Platform"):

@@ -8,8 +8,20 @@ import msgspec
 from msgspec import Struct
 
 from hanse.desired.intent import Term
-from hanse.desired.kinds import Limits, LocalChanges, Operator, Organization, Role
+from hanse.desired.kinds import LocalChanges, Operator, Organization, Role
 from hanse.foundation.canonical import digest_bytes, encode
+
+
+class Pace(Struct, frozen=True):
+    """How hard a platform is driven."""
+
+    requests_per_second: float = 20.0
+    """Calls that are begun in one second."""
+    concurrency: int = 4
+    """Calls under way at once."""
+
+
+USUAL_PACE = Pace()
 
 
 class PlatformSettings(Struct, frozen=True):
@@ -24,7 +36,7 @@ class PlatformSettings(Struct, frozen=True):
     local_changes: LocalChanges = "rollback"
     operators: tuple[Operator, ...] = ()
     """Sorted, without repetition."""
-    limits: Limits = Limits()
+    pace: Pace = Pace()
 
 
 class Settings(Struct, frozen=True):

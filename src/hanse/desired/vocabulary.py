@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from hanse.desired import kinds
 from hanse.desired.kinds import Document, LandingZone, Platform
+from hanse.desired.settings import USUAL_PACE, Pace
 from hanse.foundation.canonical import digest
 
 
@@ -31,6 +32,8 @@ class Blocks:
     """Type of the block in a LandingZone."""
     quotas: tuple[str, ...] = ()
     """Quota names that a tenant may ask for."""
+    pace: Pace = USUAL_PACE
+    """How hard a platform is driven that says nothing of `limits`."""
 
 
 class Vocabulary:

@@ -164,7 +164,18 @@ class _Comparison:
     def _update(
         self, resource: Resource, seen: Resource, before: dict[str, Value], after: dict[str, Value]
     ) -> None:
-        for name in self.kinds[resource.kind].immutable:
+        spec = self.kinds[resource.kind]
+        if "name" in after and "name" in spec.immutable:
+            self._remark(
+                "keeps-name",
+                f"{resource.kind} {_name(seen.attributes)} keeps its name: it cannot be called "
+                f"{_name(resource.attributes)} once it exists",
+                "nothing to do; under a new project, people could move what is in it",
+                resource.key,
+                blocking=False,
+            )
+            del after["name"], before["name"]
+        for name in spec.immutable:
             if name in after:
                 self._remark(
                     "immutable",
@@ -265,6 +276,14 @@ class _Comparison:
             self.unavailable.add(resource.key)
             return
         self.ranks[resource.key] = resource.rank
+        if cause == "local-change" and self.kinds[resource.kind].guarded:
+            self._remark(
+                "content-lost",
+                f"{resource.kind} {_name(attributes)} was deleted by hand, with all that was in it",
+                "it is made again, empty; what was in it has to come from a backup",
+                resource.key,
+                blocking=False,
+            )
         self._step(
             Step(
                 "adopt" if resource.adopt else "create", resource.kind, resource.key, self.owner, native_id, before,

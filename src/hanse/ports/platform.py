@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from hanse.desired.compiled import Compiled as Compiled
 from hanse.desired.compiled import Problem as Problem
 from hanse.desired.intent import Directory, Intent
+from hanse.desired.settings import USUAL_PACE
+from hanse.desired.settings import Pace as Pace
 from hanse.model import Access, Find, KindSpec, Outcome, Owner, Resource, Step
 from hanse.observed import Observation
 from hanse.ports.transport import Transport
@@ -25,8 +27,8 @@ class Scope(Struct, frozen=True):
     finds: frozenset[Find] = frozenset()
     """What is used and not owned, to be found."""
     wanted: tuple[Resource, ...] = ()
-    """Desired things of these owners: their names show whether something foreign holds them already, and
-    `adopt` names foreign things to look at."""
+    """Desired things of these owners, then those that they had when they last held and shall have no more: their names
+    show where to look and whether something foreign holds them already; `adopt` names foreign things to look at."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Description:
     landing_zone_block: type[Struct]
     quotas: tuple[str, ...] = ()
     """Quota names that tenants and landing zones may ask for."""
+    pace: Pace = USUAL_PACE
+    """How hard a platform is driven that says nothing of `limits`."""
 
     def kind(self, name: str) -> KindSpec:
         """The spec of one kind. Raises KeyError."""
@@ -67,6 +71,20 @@ class Platform(Protocol):
 
     async def perform(self, step: Step) -> Outcome:
         """Carry out one step whose Refs are resolved to Natives. Doing it twice changes nothing more."""
+        ...
+
+
+@runtime_checkable
+class Hints(Protocol):
+    """A platform that tells when something changes, so that nobody has to look all the time."""
+
+    def hints(self) -> AsyncIterator[frozenset[Owner] | None]:
+        """Owners on whose things something happened, as it happens; None: anything may have happened, look at all.
+
+        The first value comes once changes are surely noticed. Never ends and never raises: where the platform cannot
+        be listened to it tries again, less and less often, and says None once it listens again. What it says may be
+        too much and must never be too little. Close it (`aclosing`) to end it.
+        """
         ...
 
 

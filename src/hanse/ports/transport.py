@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -19,7 +20,9 @@ class Call(Struct, frozen=True):
     label: str = ""
     """What sort of call it is, such as `list projects`: for metrics, faults and budgets."""
     timeout: float | None = None
-    """Seconds until the whole reply must be there; None leaves it to the transport."""
+    """Seconds until the whole reply is there, or a stream's next line; None leaves it to the transport."""
+    content_type: str = "application/json"
+    """Of the body, which is JSON in any case: `application/merge-patch+json` and the like."""
 
     @property
     def is_write(self) -> bool:
@@ -48,6 +51,14 @@ class NoReply(TransportError):
     """The call may have had its effect: time ran out or the connection broke after it was sent."""
 
 
+class NotStreamed(TransportError):
+    """The platform answered a call for a stream with something else, such as an error."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
 class NotAllowed(TransportError):
     """Signing in failed: wrong password, unknown account. `advice` says what to do."""
 
@@ -61,6 +72,13 @@ class Transport(Protocol):
 
     async def send(self, call: Call) -> Reply:
         """The reply, of any status. Raises NotSent, NoReply or NotAllowed."""
+        ...
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The lines of a reply that goes on, as they come; ends where the platform ends it.
+
+        Raises as `send` does, and NotStreamed where the status is not 200. Close it (`aclosing`) to let go of it.
+        """
         ...
 
     async def close(self) -> None:

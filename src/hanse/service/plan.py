@@ -127,7 +127,7 @@ async def selected(world: World, proposal: Proposal, selection: Selection) -> Se
 def _world(estate: Estate, proposal: Proposal, platforms: Mapping[str, Platform]) -> World:
     concurrency = 1
     if proposal.settings:
-        concurrency = sum(p.limits.concurrency for p in proposal.settings.platforms.values()) or 1
+        concurrency = sum(p.pace.concurrency for p in proposal.settings.platforms.values()) or 1
     return World(
         platforms,
         estate.store,

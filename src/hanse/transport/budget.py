@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -78,6 +78,12 @@ class RateBudget:
             self._shrink()
             self._paused_until = max(self._paused_until, self._clock() + pause)
         raise AssertionError("patience has no end")
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The lines as they come. Opening takes its turn; while it stays open it takes no place from other calls."""
+        await self._turn()
+        async for line in self._inner.stream(call):
+            yield line
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from hanse.ports.transport import Call, NoReply, NotSent, Reply, Transport
+from hanse.ports.transport import Call, NoReply, NotSent, NotStreamed, Reply, Transport
 
 FaultKind = Literal[
     "error-500",
@@ -56,13 +56,31 @@ class Faulty:
 
     async def send(self, call: Call) -> Reply:
         """The inner transport's reply or error, or the fault's."""
+        fault = self._next_fault(call)
+        return await self.inner.send(call) if fault is None else await self._fail(fault, call)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The inner transport's lines. A fault hits where the stream is opened, `lost-after` after its first line."""
+        fault = self._next_fault(call)
+        if fault is not None and fault.kind in ("error-500", "throttled-429"):
+            reply = await self._fail(fault, call)
+            raise NotStreamed(f"{call.label}: answered {reply.status}", reply)
+        if fault is not None and fault.kind != "lost-after":
+            raise (NotSent if fault.kind == "cut" else NoReply)("injected: no stream")
+        async for line in self.inner.stream(call):
+            yield line
+            if fault is not None:
+                raise NoReply("injected: the stream broke")
+
+    def _next_fault(self, call: Call) -> Fault | None:
+        """The fault that hits this call, which is counted."""
         for index, fault in enumerate(self.faults):
             if fault.label in ("", call.label):
                 count = self._counts[index] = self._counts.get(index, 0) + 1
                 if fault.hits(count):
                     self.struck.append((fault, call))
-                    return await self._fail(fault, call)
-        return await self.inner.send(call)
+                    return fault
+        return None
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""

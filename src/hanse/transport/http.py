@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Protocol
@@ -13,11 +15,13 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply
+from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, NotStreamed, Reply
 
 CONNECT_SECONDS = 10.0
 REPLY_SECONDS = 60.0
-UNAUTHORIZED = 401
+LINE_BYTES = 16 * 1024 * 1024
+"""The longest line of a stream that is taken."""
+OK, UNAUTHORIZED = 200, 401
 
 
 class Authenticator(Protocol):
@@ -75,11 +79,21 @@ class Http:
         reply = await self._once(call)
         if reply.status != UNAUTHORIZED:
             return reply
-        async with self._renewing:
-            if renewals == self._renewals:
-                await self._authenticator.renew()
-                self._renewals += 1
+        await self._renew(renewals)
         return await self._once(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The lines of a reply that goes on. Raises as `send`, and NotStreamed where the status is not 200."""
+        renewals = self._renewals
+        try:
+            async for line in self._lines(call):
+                yield line
+        except NotStreamed as answered:
+            if answered.reply.status != UNAUTHORIZED:
+                raise
+            await self._renew(renewals)
+            async for line in self._lines(call):
+                yield line
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""
@@ -87,12 +101,43 @@ class Http:
             session, self._session = self._session, None
             await session.close()
 
+    async def _renew(self, renewals: int) -> None:
+        async with self._renewing:
+            if renewals == self._renewals:
+                await self._authenticator.renew()
+                self._renewals += 1
+
     async def _once(self, call: Call) -> Reply:
+        patience = aiohttp.ClientTimeout(total=call.timeout or REPLY_SECONDS, sock_connect=CONNECT_SECONDS)
+        async with self._response(call, patience) as response:
+            return await _reply(response)
+
+    async def _lines(self, call: Call) -> AsyncIterator[bytes]:
+        patience = aiohttp.ClientTimeout(
+            sock_connect=CONNECT_SECONDS, sock_read=call.timeout or REPLY_SECONDS
+        )
+        async with self._response(call, patience) as response:
+            if response.status != OK:
+                raise NotStreamed(f"{call.label}: answered {response.status}", await _reply(response))
+            parts: list[bytes] = []
+            async for chunk in response.content.iter_any():
+                *ended, rest = chunk.split(b"\n")
+                for line in ended:
+                    yield b"".join((*parts, line))
+                    parts = []
+                parts = [*parts, rest] if rest else parts
+                if sum(map(len, parts)) > LINE_BYTES:
+                    raise NoReply(f"{self._endpoint}: a line of the stream does not end")
+
+    @asynccontextmanager
+    async def _response(
+        self, call: Call, patience: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = await self._authenticator.headers(call)
         data = None
         if call.body is not None:
             data = msgspec.json.encode(call.body)
-            headers = {**headers, "Content-Type": "application/json"}
+            headers = {**headers, "Content-Type": call.content_type}
         sent = SimpleNamespace(any=False)
         try:
             async with self._connected().request(
@@ -101,13 +146,10 @@ class Http:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=call.timeout or REPLY_SECONDS, sock_connect=CONNECT_SECONDS
-                ),
+                timeout=patience,
                 trace_request_ctx=sent,
             ) as response:
-                body = await response.read()
-                return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
+                yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = f"{self._endpoint}: {_in_short(error)}"
             raise (NoReply if sent.any else NotSent)(told) from None
@@ -136,6 +178,11 @@ class Http:
                 f"{self._endpoint}: a certificate file cannot be used ({error.strerror or 'no such data'})",
                 "check cacert, cert and key in the server's own configuration",
             ) from None
+
+
+async def _reply(response: aiohttp.ClientResponse) -> Reply:
+    body = await response.read()
+    return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
 
 
 async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _: object) -> None:

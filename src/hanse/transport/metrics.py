@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from hanse.ports.transport import Call, Reply, Transport, TransportError
+from hanse.ports.transport import Call, NotStreamed, Reply, Transport, TransportError
 
 
 @dataclass
@@ -71,6 +71,22 @@ class Metered:
                 counters.writes += 1
             else:
                 counters.reads += 1
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The lines as they come; counted as one call when it ends."""
+        self.counters.reads += 1
+        ended = "200"
+        try:
+            async for line in self._inner.stream(call):
+                yield line
+        except NotStreamed as answered:
+            ended = str(answered.reply.status)
+            raise
+        except TransportError as error:
+            ended = type(error).__name__
+            raise
+        finally:
+            self.counters.calls[call.label, ended] += 1
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""

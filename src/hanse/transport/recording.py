@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from hanse.ports.transport import Call, Reply, Transport, TransportError
@@ -31,6 +32,12 @@ class Recorded:
             raise
         self.entries.append(Entry(call, str(reply.status)))
         return reply
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """The inner transport's lines; written down when they begin to be asked for."""
+        self.entries.append(Entry(call, "streamed"))
+        async for line in self.inner.stream(call):
+            yield line
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""

@@ -1,7 +1,7 @@
 """How lists are read: by a stand-in that pages as Keystone does, wrongly included."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +30,9 @@ class Server:
         if isinstance(given, int):
             return Reply(given, {}, b'{"error": {"message": "canary of identity:list_projects"}}')
         return Reply(200, {}, json.dumps(given).encode())
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        raise NotImplementedError
 
     async def close(self) -> None:
         pass

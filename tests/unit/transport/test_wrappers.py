@@ -1,7 +1,7 @@
 """What is put around a transport keeps its promises, on a clock that only sleeping moves."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +30,9 @@ class Scripted:
         if isinstance(reply, Exception):
             raise reply
         return reply
+
+    def stream(self, call: Call) -> AsyncIterator[bytes]:
+        raise NotImplementedError
 
     async def close(self) -> None:
         self.closed += 1

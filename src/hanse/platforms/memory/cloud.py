@@ -13,7 +13,7 @@ What is assigned on a folder holds in all its spaces, what is assigned on `root`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -50,14 +50,38 @@ class Cloud:
             name: {} for name in ("folders", "spaces", "groups", "users", "roles", *_LINKS)
         }
         self._number = 0
+        self._watchers: list[asyncio.Queue[bytes]] = []
 
     def answer(self, call: Call) -> Reply:
         """What the cloud does and says."""
+        before = self._marks(call)
         try:
             status, content = self._do(call)
         except _Rejected as rejection:
             status, content = rejection.status, {"error": str(rejection)}
+        else:
+            if call.method != "GET":
+                made = str(content.get("mark", "")) if content else ""
+                self._tell({*before, *self._marks(call), made} - {""})
         return Reply(status, {"content-type": "application/json"}, msgspec.json.encode(content))
+
+    def watch(self) -> asyncio.Queue[bytes]:
+        """A queue that gets a JSON list of marks for each change from now on."""
+        self._watchers.append(asyncio.Queue())
+        return self._watchers[-1]
+
+    def unwatch(self, queue: asyncio.Queue[bytes]) -> None:
+        """Tell that queue no more."""
+        self._watchers = [other for other in self._watchers if other is not queue]
+
+    def _marks(self, call: Call) -> set[str]:
+        """Marks of the things that a call names in its path."""
+        ids = call.path.strip("/").split("/")[1:]
+        return {str(rows[i].get("mark", "")) for rows in self.rows.values() for i in ids if i in rows}
+
+    def _tell(self, marks: set[str]) -> None:
+        for queue in self._watchers:
+            queue.put_nowait(msgspec.json.encode(sorted(marks)))
 
     def add_user(self, name: str, service: bool = False) -> Row:
         """A person, or a service account. Names may repeat."""
@@ -188,6 +212,15 @@ class CloudTransport:
         """The cloud's answer, after other tasks had their turn, as with a real network."""
         await self._pause()
         return self._cloud.answer(call)
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """`GET /changes`: a line for each change from now on, with the marks that it is about."""
+        queue = self._cloud.watch()
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._cloud.unwatch(queue)
 
     async def close(self) -> None:
         """Nothing is held."""
