@@ -1,0 +1,9 @@
+"""Converge owners to what is accepted of them: look, plan, carry out, look again; once, or for ever.
+
+Nothing here knows where the accepted state came from.
+"""
+
+from hanse.reconcile.passes import Converged, Pass
+from hanse.reconcile.survey import Inherited, People, Survey, World, has_new_hour, survey
+
+__all__ = ["Converged", "Inherited", "Pass", "People", "Survey", "World", "has_new_hour", "survey"]
