@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import kubernetes_server
 from hanse.demo import keystone as starter
 
 
@@ -18,15 +19,29 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[starter.Keyst
         yield running
 
 
+@pytest.fixture(scope="module")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kubernetes_server.KubernetesServer]:
+    """A Kubernetes API server, shared by the tests of one module: each makes namespaces of its own to work in.
+
+    The real one with HANSE_KUBERNETES=real, which takes four seconds to start; else the simulator.
+    """
+    with kubernetes_server.start(tmp_path_factory.mktemp("kubernetes")) as running:
+        yield running
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what a class of tests does not name in `always`, but where the whole is asked for."""
-    if os.environ.get("HANSE_CONFORMANCE") == "whole":
-        return
-    kept = [item for item in items if _is_always(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _is_always(item)])
-    items[:] = kept
+    """Leave out what is not asked for: it is neither run nor skipped."""
+    config.hook.pytest_deselected(items=[item for item in items if not _is_asked_for(item)])
+    items[:] = [item for item in items if _is_asked_for(item)]
 
 
-def _is_always(item: pytest.Item) -> bool:
+def _is_asked_for(item: pytest.Item) -> bool:
+    """Whether the whole is asked for, or a class names the test in `always`, or names nothing there.
+
+    A module that says `real_kubernetes` is about the real one, and says nothing of the simulator.
+    """
+    if getattr(getattr(item, "module", None), "real_kubernetes", False) and not kubernetes_server.REAL:
+        return False
     always = getattr(getattr(item, "cls", None), "always", None)
-    return always is None or item.name in always
+    whole = os.environ.get("HANSE_CONFORMANCE") == "whole"
+    return whole or always is None or item.name in always
