@@ -29,6 +29,11 @@ FormerName = Annotated[
     ),
 ]
 TagValue = Annotated[str, Meta(max_length=255)]
+Folder = Annotated[
+    str,
+    Meta(min_length=1, max_length=255, description="a folder of the repository", extra={"folder": True}),
+]
+"""For a vendor's block of a LandingZone: files below it are the platform's own documents, and none of Hanse's."""
 LocalChanges = Literal["rollback", "report"]
 Deletion = Literal["approval", "automatic"]
 
