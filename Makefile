@@ -1,5 +1,6 @@
 # Everything that is done here is done by one of these words. Needs Python >= 3.11 with venv, git and make; the rest
-# is fetched into .venv. Nothing is written outside this folder but for caches (uv, Keystone) in the user's cache folder.
+# is fetched into .venv. Nothing is written outside this folder but for caches (uv, Keystone, the counterparts of
+# docs/counterparts.md, which need Go too) in the user's cache folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 REPORT := .pytest_cache/report.xml
+REPORT_KUBERNETES := .pytest_cache/report-kubernetes.xml
 
 # The newest Python that is new enough, really runs (a name on the PATH may be a shim without anything behind it) and
 # can make virtual environments.
@@ -26,20 +28,30 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(READY) ## the main job on a real Keystone, before your eyes; KEEP=1 leaves it running
 	@$(BIN)/hanse demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: $(READY) ## all tests, real Keystone included; ARGS='-k name' chooses
+test: $(READY) ## all tests: Keystone is a real one, Kubernetes the simulator; ARGS='-k name' chooses
 	@mkdir -p $(dir $(REPORT))
 	@$(BIN)/pytest --numprocesses=auto --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
 
 .PHONY: test-whole
 test-whole: ## as test, with the whole contract on the real Keystone too: about an hour
 	@HANSE_CONFORMANCE=whole $(MAKE) test
+
+.PHONY: test-kubernetes
+test-kubernetes: counterparts ## the tests of Kubernetes on a real API server; ARGS='-k name' chooses
+	@mkdir -p $(dir $(REPORT_KUBERNETES))
+	@HANSE_KUBERNETES=real $(BIN)/pytest --numprocesses=auto --dist=loadfile --junit-xml=$(REPORT_KUBERNETES) \
+	  tests/kubernetes $(wildcard tests/conformance/test_kubernetes.py) $(ARGS)
+
+.PHONY: counterparts
+counterparts: $(READY) ## build the real servers that tests run on, once; needs Go, see docs/counterparts.md
+	@$(BIN)/python counterparts/build.py
 
 .PHONY: check
 check: $(READY) ## style, types, the import law, docs in step with the code
