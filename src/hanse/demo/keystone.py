@@ -20,17 +20,17 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
+
+from hanse.demo import processes
 
 RELEASE = "30.0.0"
 
@@ -159,22 +159,24 @@ class Keystone:
         Raises:
             KeystoneError: none is running there.
         """
-        url, pid = folder / "keystone.url", _pid(folder)
-        if not _alive(folder) or not url.exists() or pid is None:
+        url, pid = folder / "keystone.url", processes.pid_in(_pid_file(folder))
+        if not processes.alive(_pid_file(folder)) or not url.exists() or pid is None:
             raise KeystoneError(f"no Keystone is running in {folder}")
         return cls(folder, url.read_text(), pid, Admin((folder / "admin.password").read_text()))
 
     @property
     def running(self) -> bool:
         """Whether the process lives."""
-        return _alive(self.folder) and _pid(self.folder) == self.pid
+        return (
+            processes.alive(_pid_file(self.folder)) and processes.pid_in(_pid_file(self.folder)) == self.pid
+        )
 
     def stop(self, grace: float = 5.0) -> None:
         """End the process, by force after `grace` seconds, unless it has ended already; its folder stays."""
         if self.running:
-            _end(self.folder, grace)
+            processes.end(_pid_file(self.folder), grace)
         if self._process is not None:
-            _reap(self._process)
+            processes.reap(self._process)
 
     def clouds_yaml(self, name: str) -> str:
         """A whole clouds.yaml that knows this Keystone under this name, the password included."""
@@ -249,7 +251,7 @@ def seed(folder: Path, venv: Path, estate: Estate) -> None:
     Raises:
         KeystoneError: a row is wrong; then none is in.
     """
-    if _alive(folder):
+    if processes.alive(_pid_file(folder)):
         raise KeystoneError(f"the Keystone in {folder} is running, and would not see the rows for its cache")
     _run("seeding Keystone", _server(venv, "seed", folder), given=json.dumps(estate))
 
@@ -286,7 +288,7 @@ def start(  # noqa: PLR0913 (options, all with a default)
         KeystoneError: it ended, or was not ready in time; the message ends with its log's last lines.
     """
     venv = venv or install(progress=progress)
-    if _alive(folder):
+    if processes.alive(_pid_file(folder)):
         raise KeystoneError(f"a Keystone is running in {folder}")
     if not (folder / "keystone.conf").exists():
         create(folder, venv, database, progress)
@@ -295,7 +297,7 @@ def start(  # noqa: PLR0913 (options, all with a default)
         seed(folder, venv, estate)
     url, log = folder / "keystone.url", folder / "keystone.log"
     url.unlink(missing_ok=True)
-    (folder / "keystone.pid").write_text("")  # not unlinked: two who start at once must meet at the same lock
+    _pid_file(folder).write_text("")  # not unlinked: two who start at once must meet at the same lock
     command = _server(venv, "serve", folder, f"--port={port}", f"--threads={threads}")
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
@@ -310,18 +312,18 @@ def start(  # noqa: PLR0913 (options, all with a default)
         process.wait()  # this one only launched the other, which has inherited the lock
 
     def ended() -> bool:
-        return not _alive(folder) if detached else process.poll() is not None
+        return not processes.alive(_pid_file(folder)) if detached else process.poll() is not None
 
     try:
-        _wait(lambda: url.exists() or ended(), patience)
+        processes.wait(lambda: url.exists() or ended(), patience)
         outcome = "ended" if ended() else f"was not ready after {patience:g} s"
     finally:
         if not url.exists():
-            _end(folder, grace=0)
-            _reap(process)
+            processes.end(_pid_file(folder), grace=0)
+            processes.reap(process)
     if not url.exists():
         raise KeystoneError(
-            f"Keystone {outcome}. The end of {log}:\n{_tail(log.read_text(errors='replace'))}"
+            f"Keystone {outcome}. The end of {log}:\n{processes.tail(log.read_text(errors='replace'))}"
         )
     started = replace(Keystone.attach(folder), _process=None if detached else process)
     _warm_up(started)
@@ -414,11 +416,9 @@ def _run(what: str, command: list[str], *, given: str = "", cwd: Path | None = N
     except OSError as error:
         raise KeystoneError(f"{what} failed: {error}") from error
     if done.returncode != 0:
-        raise KeystoneError(f"{what} failed ({' '.join(command)}):\n{_tail(done.stdout + done.stderr)}")
-
-
-def _tail(text: str, lines: int = 20) -> str:
-    return "\n".join(text.splitlines()[-lines:])
+        raise KeystoneError(
+            f"{what} failed ({' '.join(command)}):\n{processes.tail(done.stdout + done.stderr)}"
+        )
 
 
 @contextlib.contextmanager
@@ -429,47 +429,5 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _alive(folder: Path) -> bool:
-    """Whether a Keystone runs in this folder: it holds a lock on its pid file for as long as it lives."""
-    try:
-        with (folder / "keystone.pid").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _pid(folder: Path) -> int | None:
-    """The process id in the folder's pid file, which means something only while that file is locked."""
-    try:
-        return int((folder / "keystone.pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _end(folder: Path, grace: float) -> None:
-    """End whatever Keystone runs in this folder, by force after `grace` seconds.
-
-    A foreign process that came by the same process id later is never hit, because the lock is asked before.
-    """
-    for how, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-        pid = _pid(folder)
-        if pid is None or not _alive(folder):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, how)
-        _wait(lambda: not _alive(folder), seconds)
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()  # enough for one that has not come to its lock yet
-    process.wait()
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
+def _pid_file(folder: Path) -> Path:
+    return folder / "keystone.pid"
