@@ -1,0 +1,518 @@
+"""What an intent means in Kubernetes: a namespace, what it may use, and who may do what in it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.intent import Directory, Intent, Term
+from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
+from hanse.desired.source import document_source, scope_of, term_source
+from hanse.foundation.canonical import encode
+from hanse.foundation.diagnostics import suggest
+from hanse.model import Find, Key, Native, Personal, Ref, Resource, Tenant, Value
+from hanse.platforms.kubernetes.blocks import (
+    BUILT_IN_ROLES,
+    DESCRIPTION_TEXT,
+    DISPLAY_NAME,
+    LABEL_LENGTH,
+    MANAGED_BY,
+    NAME_LENGTH,
+    OWN_NAME,
+    POD_SECURITY,
+    QUOTAS,
+    RESERVED_NAMESPACES,
+    RESERVED_SUBJECTS,
+    LandingZoneBlock,
+    Limits,
+    PlatformBlock,
+)
+from hanse.platforms.kubernetes.quantity import amount, canonical
+
+NAMESPACE, QUOTA, LIMITS, NETWORK_POLICY, BINDING = (
+    "namespace",
+    "quota",
+    "limits",
+    "network-policy",
+    "binding",
+)
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]")
+_PRIVATE = {
+    "0.0.0.0/0": ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"],
+    "::/0": ["fc00::/7", "fe80::/10"],
+}
+"""All addresses, without private ones (RFC 1918, 4193), shared ones (RFC 6598) and link-local ones (RFC 3927, 4291)."""
+_OWN_PODS: dict[str, Any] = {"podSelector": {}}
+_DNS: dict[str, Any] = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+_OPENS = {
+    "allow-same-namespace": ("deny-ingress", "deny-egress"),
+    "allow-dns": ("deny-egress",),
+    "allow-internet": ("deny-egress",),
+}
+"""A policy that allows something to the denials that it makes an exception of."""
+_SECTIONS = ("default", "default_request", "min", "max", "max_limit_request_ratio")
+_RISING = ("min", "default_request", "default", "max")
+"""Sections of a limit in the order in which their amounts may only rise."""
+
+SubjectKind = Literal["User", "Group"]
+_Path = tuple[str | int, ...]
+_Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
+
+
+def compile_intent(intent: Intent, directory: Directory, now: datetime) -> Compiled:
+    """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks.
+
+    What a workspace's tenants share is nothing here.
+    """
+    if intent.left_at or not isinstance(intent.owner, Tenant):
+        return Compiled(intent.owner)
+    compiling = _Compiling(intent, intent.owner, directory, now)
+    compiling.tenant()
+    return Compiled(
+        intent.owner, tuple(compiling.resources), tuple(compiling.tolerated), tuple(compiling.problems)
+    )
+
+
+def namespace_key(organization: str, owner: Tenant) -> Key:
+    """The key of a tenant's namespace."""
+    return Key(organization, owner.workspace, owner.project, NAMESPACE)
+
+
+def find_role(name: str) -> Find:
+    """The ClusterRole of that name, which is not ours."""
+    return Find("role", (("name", f"ClusterRole/{name}"),))
+
+
+class _Compiling:
+    """One tenant's intent on its way to resources."""
+
+    def __init__(self, intent: Intent, owner: Tenant, directory: Directory, now: datetime) -> None:
+        self.intent = intent
+        self.owner = owner
+        self.directory = directory
+        self.now = now
+        self.key = namespace_key(intent.organization, owner)
+        self.source = document_source("Project", intent.workspace, intent.project)
+        self.platform_source = document_source("Platform", owner.platform)
+        self.landing_zone_source = document_source("LandingZone", owner.platform, intent.landing_zone)
+        self.resources: list[Resource] = []
+        self.tolerated: list[Resource] = []
+        self.problems: list[Problem] = []
+        self._holders: dict[str, str] = {}
+        """Whose a name of a user is."""
+
+    def tenant(self) -> None:
+        """The namespace with all that lies in it."""
+        platform = self._block(self.intent.platform_block, PlatformBlock, self.platform_source)
+        zone = self._block(self.intent.landing_zone_block, LandingZoneBlock, self.landing_zone_source)
+        if platform is None or zone is None:
+            return
+        self.platform, self.zone = platform, zone
+        self._namespace()
+        self._quota()
+        self._limits(zone.limits)
+        self._network_policies()
+        self._bindings()
+        self._operators()
+
+    # The namespace
+
+    def _namespace(self) -> None:
+        intent, tags = self.intent, self.platform.tags
+        level = self.zone.pod_security
+        labels = dict([MANAGED_BY])
+        if level is not None:
+            labels |= {f"{POD_SECURITY}/{mode}": level for mode in ("audit", "enforce", "warn")}
+        for tag, key in tags.labels.items():
+            if tag in intent.tags:
+                labels[key] = self._label_value(tag, key)
+        annotations = {DISPLAY_NAME: intent.display_name, DESCRIPTION_TEXT: intent.description}
+        annotations = {key: text for key, text in annotations.items() if text}
+        annotations |= {key: intent.tags[tag] for tag, key in tags.annotations.items() if tag in intent.tags}
+        attributes: dict[str, Value] = {
+            "name": self._name(),
+            "labels": _pairs(labels),
+            "annotations": _pairs(annotations),
+        }
+        sources = (self.source, self.landing_zone_source)
+        self.resources.append(
+            Resource(self.key, NAMESPACE, attributes, self.owner, sources=sources, adopt=intent.native)
+        )
+
+    def _name(self) -> str:
+        """The namespace's name: by the pattern, or of one that is taken over, for a namespace keeps its name."""
+        intent, pattern = self.intent, self.platform.names.namespace
+        values = {"workspace": intent.workspace, "project": intent.project}
+        name = intent.native or pattern.format_map(values)
+        where: _Path = ("tenants",) if intent.native else ("name",)
+        whence = "of `native`" if intent.native else f"by the pattern '{pattern}' of {self.platform_source}"
+        advice = (
+            "give the name of a namespace" if intent.native else "choose shorter names, or a shorter pattern"
+        )
+        if len(name) > NAME_LENGTH:
+            message = f"the namespace '{name}', {whence}, has {len(name)} characters; Kubernetes takes {NAME_LENGTH}"
+            self._problem("error", "name-too-long", message, advice, self.source, where)
+        elif not _NAME.fullmatch(name):
+            message = f"the namespace '{name}', {whence}, is no name: it takes a-z, 0-9 and '-', with no '-' at an end"
+            advice = "give the name of a namespace" if intent.native else "choose another name or pattern"
+            self._problem("error", "not-allowed", message, advice, self.source, where)
+        own, kept = RESERVED_NAMESPACES
+        if name == own or name.startswith(kept) or name == self.platform.accounts.namespace:
+            whose = "Hanse itself" if name == self.platform.accounts.namespace else "the cluster itself"
+            message = f"the namespace '{name}', {whence}, is kept for {whose}"
+            self._problem("error", "reserved-name", message, "choose another name", self.source, where)
+        return name
+
+    def _label_value(self, tag: str, key: str) -> str:
+        """A tag's value as a label's: at most 63 letters, digits, '-', '_' and '.', the first and last no sign."""
+        written = self.intent.tags[tag]
+        value = _NOT_IN_LABELS.sub("_", written)[:LABEL_LENGTH].strip("._-")
+        if value != written:
+            message = f"tag '{tag}' becomes the label {key}={value}"
+            advice = "labels hold 63 letters, digits, '-', '_' and '.'; map the tag to an annotation to keep its text"
+            self._problem("warning", "tag-altered", message, advice, self.source, ("tags", tag))
+        return value
+
+    # What may be used
+
+    def _quota(self) -> None:
+        quotas = self.zone.quotas
+        for limit, amounts in (("default", quotas.default), ("max", quotas.max)):
+            for name in amounts:
+                self._known_quota(name, self.landing_zone_source, ("kubernetes", "quotas", limit, name))
+        for name, asked in self.intent.quotas.items():
+            self._known_quota(name, self.source, ("tenants",))
+            if asked < 0:
+                message = f"quota {name} of {asked} is less than nothing"
+                self._problem(
+                    "error", "out-of-range", message, "ask for 0 or more", self.source, ("tenants",)
+                )
+            if name in quotas.max and asked > quotas.max[name]:
+                message = (
+                    f"quota {name} of {asked} is above the {quotas.max[name]} of {self.landing_zone_source}"
+                )
+                advice = "ask for less, or for a higher maximum in the landing zone"
+                self._problem("error", "quota-too-high", message, advice, self.source, ("tenants",))
+        hard = {
+            QUOTAS[name][0]: canonical(f"{max(most, 0)}{QUOTAS[name][1]}")
+            for name, most in self.quotas.items()
+            if name in QUOTAS
+        }
+        self._within(QUOTA, QUOTA, OWN_NAME, {"hard": _pairs(hard)} if hard else {})
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """What the tenant gets: what it asks for, else the default, else the most that it could ask for."""
+        return {**self.zone.quotas.max, **self.zone.quotas.default, **self.intent.quotas}
+
+    def _known_quota(self, name: str, source: str, path: _Path) -> None:
+        if name not in QUOTAS:
+            likely = suggest(name, QUOTAS)
+            message = f"unknown quota '{name}'" + (f"; did you mean '{likely}'?" if likely else "")
+            self._problem(
+                "error",
+                "unknown-quota",
+                message,
+                f"quotas of Kubernetes are {', '.join(QUOTAS)}",
+                source,
+                path,
+            )
+
+    def _limits(self, limits: Limits) -> None:
+        found: dict[str, str] = {}
+        for kind, field, block in (
+            ("Container", "container", limits.container),
+            ("Pod", "pod", limits.pod),
+            ("PersistentVolumeClaim", "persistentVolumeClaim", limits.persistent_volume_claim),
+        ):
+            sections = {s: dict(getattr(block, s)) for s in _SECTIONS if hasattr(block, s)}
+            read = {
+                section: self._quantities(amounts, ("kubernetes", "limits", field, _camel(section)))
+                for section, amounts in sections.items()
+            }
+            self._rising(read, ("kubernetes", "limits", field))
+            for section, amounts in (_defaulted(read) if kind == "Container" else read).items():
+                found |= {f"{kind}.{_camel(section)}.{name}": text for name, text in amounts.items()}
+        self._within(LIMITS, LIMITS, OWN_NAME, {"limits": _pairs(found)} if found else {})
+
+    def _quantities(self, amounts: Mapping[str, str | float], path: _Path) -> dict[str, str]:
+        found = {}
+        for name, written in amounts.items():
+            try:
+                found[name] = canonical(written)
+                if amount(written) < 0:
+                    raise ValueError(f"'{written}' is less than nothing")
+                if (
+                    amount(written) * 1000
+                ).denominator != 1:  # SetDefaults_ResourceList rounds it up, in silence
+                    raise ValueError(
+                        f"'{written}' is finer than a thousandth, and Kubernetes counts in these"
+                    )
+            except ValueError as error:
+                advice = "write a quantity such as 500m, 2 or 1.5Gi"
+                self._problem(
+                    "error", "not-a-quantity", str(error), advice, self.landing_zone_source, (*path, name)
+                )
+                found.pop(name, None)
+        return found
+
+    def _rising(self, sections: Mapping[str, Mapping[str, str]], path: _Path) -> None:
+        """What the API server would refuse: a least that is more than a default, a default that is more than a most.
+
+        k8s.io/kubernetes 1.36, pkg/apis/core/validation, ValidateLimitRange.
+        """
+        present = [section for section in _RISING if sections.get(section)]
+        for i, lower in enumerate(present):
+            for upper in present[i + 1 :]:
+                for name, text in sections[lower].items():
+                    most = sections[upper].get(name)
+                    if most is not None and amount(text) > amount(most):
+                        message = f"{_camel(lower)} {name} of {text} is more than {_camel(upper)} of {most}"
+                        advice = f"lower it, or raise {_camel(upper)}"
+                        where = (*path, _camel(lower), name)
+                        self._problem(
+                            "error", "out-of-range", message, advice, self.landing_zone_source, where
+                        )
+
+    def _network_policies(self) -> None:
+        named = self.zone.network_policies
+        for i, policy in enumerate(named):
+            if policy in _OPENS and not set(_OPENS[policy]).intersection(named):
+                message = f"'{policy}' alone would close everything else in silence"
+                advice = f"name {' or '.join(_OPENS[policy])} too, of which it is the exception"
+                path = ("kubernetes", "networkPolicies", i)
+                self._problem("error", "policy-alone", message, advice, self.landing_zone_source, path)
+        for policy in sorted(set(named)):
+            spec = encode(network_policy(policy, named)).decode()
+            self._within(NETWORK_POLICY, f"{NETWORK_POLICY}/{policy}", f"{OWN_NAME}-{policy}", {"spec": spec})
+
+    def _within(self, kind: str, part: str, name: str, content: Mapping[str, Value]) -> None:
+        """Something in the namespace; nothing where it would be empty."""
+        if content:
+            attributes: dict[str, Value] = {"name": name, "namespace": Ref(self.key), **content}
+            sources = (self.source, self.landing_zone_source)
+            self.resources.append(Resource(self._part(part), kind, attributes, self.owner, sources=sources))
+
+    # Who may do what
+
+    def _bindings(self) -> None:
+        """One link for each native role and subject: two project roles may mean the same one here."""
+        merged: dict[tuple[str, str], Resource] = {}
+        for term in sorted(self.intent.grants, key=lambda term: term.role):
+            native = self._native_role(term)
+            if native is None or not term.in_force(self.now):
+                continue
+            asking = term_source(scope_of(self.owner), term)
+            rank = BUILT_IN_PROJECT_ROLES.get(term.role, 0)
+            for part, subject, principal in self._subjects(term, asking):
+                before = merged.get((native, part))
+                sources = (*before.sources, asking) if before else (asking,)
+                merged[native, part] = self._binding(
+                    f"{BINDING}/{native}/{part}",
+                    native,
+                    subject,
+                    sources,
+                    principal,
+                    max(rank, before.rank) if before else rank,
+                )
+        self.resources += [merged[names] for names in sorted(merged)]
+
+    def _native_role(self, term: Term) -> str | None:
+        roles = BUILT_IN_ROLES | self.zone.roles
+        if term.role in roles:
+            return roles[term.role]
+        self._problem(
+            "error",
+            "unmapped-role",
+            f"role '{term.role}' means nothing in landing zone '{self.intent.landing_zone}'",
+            f"add it to `kubernetes.roles` of {self.landing_zone_source}, or grant one of {', '.join(roles)}",
+            term_source(scope_of(self.owner), term),
+            ("role",),
+        )
+        return None
+
+    def _subjects(self, term: Term, asking: str) -> Iterator[tuple[str, Native, str]]:
+        """Whom a grant is for: the last part of the link's key, the subject, and the principal if it is a person."""
+        groups = self.platform.subjects.groups
+        if term.subject_kind == "group" and groups.as_ == "claim":
+            name = groups.prefix + groups.pattern.replace("{group}", term.subject)
+            if self._allowed(name, f"group '{term.subject}'", asking):
+                yield f"group/{term.subject}", Native("Group", name), ""
+            return
+        for principal in sorted(set(self.directory.members(term.subject_kind, term.subject))):
+            person = self.directory.people.get(principal)
+            if person is not None and person.active:
+                user = self._user(principal, asking)
+                if user is not None and self._is_alone(user, principal):
+                    yield f"user/{principal}", user, principal
+
+    def _user(self, principal: str, source: str) -> Native | None:
+        users = self.platform.subjects.users
+        person = self.directory.people.get(principal)
+        external = person.external_ids.get(users.external_id) if person else None
+        if external is None or not external.text:
+            self._problem(
+                "warning",
+                "no-external-id",
+                f"user '{principal}' has no external id for '{users.external_id}'",
+                f"add `externalIds: {{{users.external_id}: ...}}` to the User, the name in its tokens",
+                source,
+            )
+            return None
+        name = users.prefix + external.text
+        return (
+            Native("User", name, Personal(name))
+            if self._allowed(name, f"user '{principal}'", source)
+            else None
+        )
+
+    def _allowed(self, name: str, who: str, source: str) -> bool:
+        """Whether that name is not one that the API server gives a meaning of its own."""
+        if not name.startswith(RESERVED_SUBJECTS):
+            return True
+        self._problem(
+            "warning",
+            "reserved-subject",
+            f"{who} would be called '{RESERVED_SUBJECTS}…' by the API server, which means somebody of its own",
+            f"use another prefix in `kubernetes.subjects` of {self.platform_source}",
+            source,
+        )
+        return False
+
+    def _is_alone(self, user: Native, principal: str) -> bool:
+        """Whether nobody else is called so."""
+        other = self._holders.setdefault(user.id, principal)
+        if other != principal:
+            self._problem(
+                "warning", "shared-external-id", f"{principal} and {other} have the same external id",
+                "give each User an external id of its own", document_source("User", principal),
+            )  # fmt: skip
+        return other == principal
+
+    def _operators(self) -> None:
+        """Operators may hold their role here, and need not. A native name may be a user's or a group's."""
+        for operator in self.intent.operators:
+            found: list[Native] = []
+            if operator.native is not None:
+                found = [
+                    Native("User", operator.native, Personal(operator.native)),
+                    Native("Group", operator.native),
+                ]
+            elif (user := self._user(operator.user or "", self.platform_source)) is not None:
+                found = [user]
+            name = operator.user or f"native:{operator.native}"
+            self.tolerated += [
+                self._binding(
+                    f"operator/{operator.role}/{subject.kind.lower()}/{name}", operator.role, subject
+                )
+                for subject in found
+            ]
+
+    def _binding(
+        self,
+        part: str,
+        role: str,
+        subject: Native,
+        sources: tuple[str, ...] = (),
+        principal: str = "",
+        rank: int = 0,
+    ) -> Resource:
+        attributes: dict[str, Value] = {
+            "namespace": Ref(self.key), "role": find_role(role), "subject": subject
+        }  # fmt: skip
+        return Resource(
+            self._part(part), BINDING, attributes, self.owner, sources=sources, principal=principal, rank=rank
+        )
+
+    # Keys, blocks and problems
+
+    def _part(self, part: str) -> Key:
+        return Key(self.key.organization, self.key.workspace, self.key.project, part)
+
+    def _block(self, values: dict[str, Any], block: type[_Block], source: str) -> _Block | None:
+        converted: _Block | str = _converted(block, msgspec.json.encode(values))
+        if isinstance(converted, str):
+            advice = "see the reference of `kubernetes:`"
+            self._problem("error", "invalid-block", converted, advice, source, ("kubernetes",))
+            return None
+        return converted
+
+    def _problem(
+        self,
+        severity: Literal["error", "warning"],
+        code: str,
+        message: str,
+        advice: str,
+        source: str,
+        path: _Path = (),
+    ) -> None:
+        problem = Problem(severity, code, message, advice, source, path)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def network_policy(policy: str, named: tuple[str, ...]) -> dict[str, Any]:
+    """The spec of one of our policies, written as the API server holds it, beside the others that are named.
+
+    An exception is about just the directions that are denied: it would close the other one.
+    """
+    spec: dict[str, Any] = {"podSelector": {}, "policyTypes": []}
+    opened = {
+        "allow-same-namespace": [_OWN_PODS],
+        "allow-dns": [_DNS],
+        "allow-internet": [
+            {"ipBlock": {"cidr": cidr, "except": private}} for cidr, private in _PRIVATE.items()
+        ],
+    }.get(policy)
+    for direction, key, peers in (("ingress", "Ingress", "from"), ("egress", "Egress", "to")):
+        denial = f"deny-{direction}"
+        if policy == denial or (denial in _OPENS.get(policy, ()) and denial in named):
+            spec["policyTypes"].append(key)
+            if opened is not None:
+                spec[direction] = [{peers: opened}]
+    if policy == "allow-dns" and "egress" in spec:
+        spec["egress"][0]["ports"] = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+    return spec
+
+
+def _defaulted(read: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """What the API server makes of a limit of containers.
+
+    k8s.io/kubernetes 1.36, pkg/apis/core/v1/defaults.go, SetDefaults_LimitRangeItem.
+    """
+    default = {**read["max"], **read["default"]}
+    request = {**read["min"], **default, **read["default_request"]}
+    return {
+        **{name: dict(amounts) for name, amounts in read.items()},
+        "default": default,
+        "default_request": request,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _converted(block: type[_Block], encoded: bytes) -> _Block | str:
+    """The typed block, or why it is none; the same bytes are read once."""
+    try:
+        converted: _Block = msgspec.json.decode(encoded, type=block)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return converted
+
+
+def _pairs(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(f"{key}={value}" for key, value in values.items()))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
