@@ -44,7 +44,7 @@ from hanse.model import (
     Unsure,
     WorkspaceOn,
 )
-from hanse.ports.store import Head, OwnerRow, Status, Store, StoreError
+from hanse.ports.store import Head, OwnerRow, Status, Store, StoreError, Work
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 OWNER = Tenant("fra", "shop", "prod")
@@ -156,6 +156,7 @@ class StoreConformance:
         assert await store.approvals(NOW) == {}
         assert await store.revocations() == []
         assert await store.provenance_until() == ""
+        assert await store.work() == {}
 
     async def test_events_come_back_in_order_and_whole(self, store: Store) -> None:
         events: list[Event] = [started(1), intended(a_step()), concluded(a_step(), Refused("no", "ask"))]
@@ -420,6 +421,85 @@ class StoreConformance:
         await store.keep_parsed({"b1": b"\x00old", "b2": b""})
         await store.keep_parsed({"b1": b"\xffnew"})
         assert await store.parsed(["b1", "b2", "b3"]) == {"b1": b"\xffnew", "b2": b""}
+
+    # What is to be looked at
+
+    async def test_what_is_marked_is_due_from_then_on_oldest_first(self, store: Store) -> None:
+        one, two, three = (Tenant("fra", "shop", name) for name in ("a", "b", "c"))
+        await accepted(store, one, two, three)
+        later = NOW + timedelta(seconds=5)
+        await store.mark([two, three], NOW, "a commit")
+        await store.mark([one], later, "its time is over")
+        assert [work.owner for work in await store.due("fra", NOW)] == [two, three]
+        assert await store.next_due("fra", NOW) == later
+        await store.mark([three], NOW - timedelta(seconds=1), "a hint")
+        assert [work.owner for work in await store.due("fra", later)] == [three, two, one]
+        assert (await store.due("fra", later))[0] == Work(
+            three, 2, 0, NOW - timedelta(seconds=1), 0, "a hint"
+        )
+        assert await store.next_due("fra", later) is None
+
+    async def test_what_is_due_stays_due_until_it_was_looked_at(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await store.mark([OWNER], NOW, "a commit")
+        for _ in range(2):
+            assert await store.due("fra", NOW) == [Work(OWNER, 1, 0, NOW, 0, "a commit")]
+        tomorrow = NOW + timedelta(days=1)
+        await store.looked([Work(OWNER, 1, due=tomorrow, attempts=2, why="waits")])
+        assert await store.due("fra", NOW) == []
+        assert await store.work() == {OWNER: Work(OWNER, 1, 1, tomorrow, 2, "waits")}
+        await store.looked([Work(OWNER, 1)])
+        assert await store.due("fra", tomorrow) == []
+
+    async def test_a_mark_that_comes_during_a_look_is_never_lost(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await store.mark([OWNER], NOW, "a commit")
+        [begun] = await store.due("fra", NOW)
+        await store.mark([OWNER], NOW, "a hint")
+        await store.looked([replace(begun, due=None, attempts=1, why="waits")])
+        assert await store.due("fra", NOW) == [Work(OWNER, 2, 1, NOW, 1, "a hint")]
+
+    async def test_a_mark_brings_forward_and_never_puts_off(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await store.looked([Work(OWNER, 0, due=NOW + timedelta(days=1))])
+        await store.mark([OWNER], NOW, "a hint")
+        assert await store.next_due("fra", NOW - timedelta(seconds=1)) == NOW
+        await store.mark([OWNER], NOW + timedelta(days=2), "later")
+        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+        await store.looked([Work(OWNER, 2)])
+        await store.mark([OWNER], NOW, "a hint")
+        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+
+    async def test_owners_that_are_gone_lose_their_marks_and_unknown_ones_have_none(
+        self, store: Store
+    ) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER)
+        await store.mark([OWNER, other], NOW, "a hint")
+        await store.looked([Work(other, 1, due=NOW)])
+        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
+        await store.record({}, gone=[OWNER])
+        assert await store.work() == {}
+        await accepted(store, OWNER)
+        assert await store.work() == {}
+
+    async def test_each_platform_has_what_is_due_on_it(self, store: Store) -> None:
+        owners: list[Owner] = [Tenant(name, "shop", "prod") for name in ("fra", "fra-2", "mun")]
+        owners += [WorkspaceOn("fra", "shop")]
+        await accepted(store, *owners)
+        await store.mark(owners, NOW, "a commit")
+        assert {work.owner for work in await store.due("fra", NOW)} == {owners[0], owners[3]}
+        assert [row.owner async for row in store.owners("fra")] == [owners[3], owners[0]]
+        assert await store.count("fra") == 2
+        assert await store.count("nowhere") == 0
+
+    async def test_rows_are_told_by_owner_whatever_their_number(self, store: Store) -> None:
+        owners = [Tenant("fra", "shop", f"p-{number}") for number in range(MANY)]
+        await accepted(store, *owners)
+        found = await store.rows([*owners, OWNER])
+        assert {row.owner for row in found} == set(owners)
+        await store.mark(owners, NOW, "a commit")
+        assert len(await store.due("fra", NOW)) == MANY
 
     # Living with it
 

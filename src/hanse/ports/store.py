@@ -55,6 +55,22 @@ class OwnerRow(Struct, frozen=True):
     status: Status = Status()
 
 
+class Work(Struct, frozen=True):
+    """When an owner is to be looked at next, and why."""
+
+    owner: Owner
+    generation: int
+    """Marks so far."""
+    seen: int = 0
+    """How many of them there were when the last finished look began."""
+    due: datetime | None = None
+    """None: only a mark or a sweep brings the next look."""
+    attempts: int = 0
+    """Looks in a row that left something waiting."""
+    why: str = ""
+    """For people: what marked it, or what it waits for."""
+
+
 class StoreError(Exception):
     """The store cannot do what was asked. The text says what happened, `advice` what to do."""
 
@@ -107,18 +123,53 @@ class Store(Protocol):
         """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too."""
         ...
 
-    def owners(self) -> AsyncIterator[OwnerRow]:
-        """All rows in the order of `str(owner)`, streamed."""
+    def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
         ...
 
     async def owner(self, owner: Owner) -> OwnerRow | None:
         """One row."""
         ...
 
+    async def rows(self, owners: Iterable[Owner]) -> list[OwnerRow]:
+        """The rows of these owners, in no order; owners without one are missing."""
+        ...
+
+    async def count(self, platform: str) -> int:
+        """How many owners there are on a platform."""
+        ...
+
     async def record(
         self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = (), blobs: Mapping[str, bytes] = ...
     ) -> None:
         """Note what a pass found; forget owners that are gone. `blobs` are intents that no acceptance brought."""
+        ...
+
+    async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
+        """Ask for a look at these owners, at `due` at the latest. Owners that are not accepted are dropped."""
+        ...
+
+    async def due(self, platform: str, now: datetime) -> list[Work]:
+        """What is due on a platform, oldest first. It stays due until `looked`."""
+        ...
+
+    async def next_due(self, platform: str, after: datetime) -> datetime | None:
+        """When the first of what is not due yet will be."""
+        ...
+
+    async def looked(self, looks: Iterable[Work]) -> None:
+        """Note looks that are over: `seen` as `generation` was when they began, and what comes next.
+
+        Where a mark came since, the owner stays as due as the mark made it.
+        """
+        ...
+
+    async def work(self) -> dict[Owner, Work]:
+        """All of it, for people."""
+        ...
+
+    async def written_elsewhere(self) -> int:
+        """A number that is another one after a process beside this one wrote something. Cheap."""
         ...
 
     async def blob(self, digest: str) -> bytes | None:

@@ -96,6 +96,20 @@ class Engine:
         self._check_open()
         return await asyncio.wrap_future(self._reader.submit(self._read_now, job))
 
+    async def written_elsewhere(self) -> int:
+        """A number that is another one after another process wrote: SQLite's data_version.
+
+        It leaves out what its own connection wrote, so it is asked of the one that writes for us.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._writer.submit(self._data_version))
+
+    def _data_version(self) -> int:
+        try:
+            return int(self._write_connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+
     async def close(self) -> None:
         """Finish what is under way and let go of the file. May be called twice."""
         if not self._closed:

@@ -30,7 +30,7 @@ from hanse.journal.events import (
 )
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Head, OwnerRow, Status, StoreError
+from hanse.ports.store import Head, OwnerRow, Status, StoreError, Work
 from hanse.store.engine import Engine, Row, Sql
 from hanse.store.hold import Hold
 
@@ -167,10 +167,10 @@ class SqliteStore:
 
     # Owners
 
-    async def owners(self) -> AsyncIterator[OwnerRow]:
-        """All rows in the order of `str(owner)`, streamed."""
-        after = ""
-        while rows := await self._engine.read(partial(_read_owners, after)):
+    async def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
+        after, until = _span(platform)
+        while rows := await self._engine.read(partial(_read_owners, after, until)):
             for row in rows:
                 yield row
             after = str(rows[-1].owner)
@@ -181,6 +181,22 @@ class SqliteStore:
             lambda sql: sql.run(f"{_OWNER_ROWS} WHERE owner.owner = $1", str(owner))
         )
         return _owner_row(rows[0]) if rows else None
+
+    async def rows(self, owners: Iterable[Owner]) -> list[OwnerRow]:
+        """The rows of these owners, in no order; owners without one are missing."""
+        wanted = list(map(str, owners))
+        return await self._engine.read(
+            lambda sql: [_owner_row(row) for row in sql.run_in(f"{_OWNER_ROWS} WHERE owner.owner IN", wanted)]
+        )
+
+    async def count(self, platform: str) -> int:
+        """How many owners there are on a platform."""
+        rows = await self._engine.read(
+            lambda sql: sql.run(
+                "SELECT count(*) FROM owner WHERE owner > $1 AND owner < $2", *_span(platform)
+            )
+        )
+        return int(rows[0][0])
 
     async def record(
         self,
@@ -203,6 +219,69 @@ class SqliteStore:
             sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
 
         await self._engine.write(job)
+
+    # What is to be looked at
+
+    async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
+        """Ask for a look at these owners, at `due` at the latest."""
+        rows = [(str(owner), owner.platform, _microseconds(due), why) for owner in owners]
+        await self._engine.write(
+            lambda sql: sql.run_many(
+                "INSERT INTO work (owner, platform, generation, due, why)"
+                " SELECT owner, $2, 1, $3, $4 FROM owner WHERE owner = $1"
+                " ON CONFLICT (owner) DO UPDATE SET generation = work.generation + 1, why = excluded.why,"
+                " due = CASE WHEN work.due < excluded.due THEN work.due ELSE excluded.due END",
+                rows,
+            )
+        )
+
+    async def due(self, platform: str, now: datetime) -> list[Work]:
+        """What is due on a platform, oldest first. It stays due until `looked`."""
+        rows = await self._engine.read(
+            lambda sql: sql.run(
+                f"{_WORK_ROWS} WHERE platform = $1 AND due <= $2 ORDER BY due, owner",
+                *(platform, _microseconds(now)),
+            )
+        )
+        return [_work(row) for row in rows]
+
+    async def next_due(self, platform: str, after: datetime) -> datetime | None:
+        """When the first of what is not due yet will be."""
+        rows = await self._engine.read(
+            lambda sql: sql.run(
+                "SELECT min(due) FROM work WHERE platform = $1 AND due > $2", platform, _microseconds(after)
+            )
+        )
+        return None if rows[0][0] is None else _instant(rows[0][0])
+
+    async def looked(self, looks: Iterable[Work]) -> None:
+        """Note looks that are over, and what comes next."""
+        rows = [
+            (
+                *(str(look.owner), look.owner.platform, look.generation),
+                *(look.due and _microseconds(look.due), look.attempts, look.why),
+            )
+            for look in looks
+        ]
+        await self._engine.write(
+            lambda sql: sql.run_many(
+                "INSERT INTO work (owner, platform, generation, seen, due, attempts, why)"
+                " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
+                " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen, attempts = excluded.attempts,"
+                " due = CASE WHEN work.generation > excluded.seen THEN work.due ELSE excluded.due END,"
+                " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END",
+                rows,
+            )
+        )
+
+    async def work(self) -> dict[Owner, Work]:
+        """All of it, for people."""
+        rows = await self._engine.read(lambda sql: sql.run(_WORK_ROWS))
+        return {work.owner: work for work in map(_work, rows)}
+
+    async def written_elsewhere(self) -> int:
+        """A number that is another one after a process beside this one wrote something."""
+        return await self._engine.written_elsewhere()
 
     # Approvals and revocations
 
@@ -365,6 +444,17 @@ _OWNER_ROWS = (
     " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
+_WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why FROM work"
+
+
+def _span(platform: str) -> tuple[str, str]:
+    """What the owners of a platform lie between, or all owners."""
+    return (f"{platform}/", f"{platform}0") if platform else ("", "\U0010ffff")
+
+
+def _work(row: Row) -> Work:
+    owner, generation, seen, due, attempts, why = row
+    return Work(parse_owner(owner), generation, seen, None if due is None else _instant(due), attempts, why)
 
 
 def _journal_key(sql: Sql) -> bytes:
@@ -436,8 +526,11 @@ def _with_texts(masked: list[_T], contents: list[bytes], sql: Sql) -> list[_T]:
     return [record.unmasked(value, texts) for value in masked]
 
 
-def _read_owners(after: str, sql: Sql) -> list[OwnerRow]:
-    rows = sql.run(f"{_OWNER_ROWS} WHERE owner.owner > $1 ORDER BY owner.owner LIMIT $2", after, _BATCH)
+def _read_owners(after: str, until: str, sql: Sql) -> list[OwnerRow]:
+    rows = sql.run(
+        f"{_OWNER_ROWS} WHERE owner.owner > $1 AND owner.owner < $2 ORDER BY owner.owner LIMIT $3",
+        *(after, until, _BATCH),
+    )
     return [_owner_row(row) for row in rows]
 
 

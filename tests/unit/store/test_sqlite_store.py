@@ -402,3 +402,14 @@ async def test_owners_are_streamed_in_constant_memory(store: SqliteStore) -> Non
     few = await peak()
     await accepted(store, *(Tenant("fra", "w", f"p{number}") for number in range(5_000)))
     assert await peak() < 1.5 * few
+
+
+async def test_what_another_process_writes_is_noticed_and_what_we_write_is_not(
+    store: SqliteStore, path: Path
+) -> None:
+    before = await store.written_elsewhere()
+    await store.append([started(1)], NOW)
+    assert await store.written_elsewhere() == before
+    async with opened(path) as other:
+        await other.revoke(a_revocation(), NOW)
+        assert await store.written_elsewhere() != before
