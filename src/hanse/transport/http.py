@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Protocol
@@ -15,6 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from hanse.model import Secret
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, NotStreamed, Reply
 
 CONNECT_SECONDS = 10.0
@@ -45,15 +47,28 @@ class Tls:
     """A file of certificates that are trusted instead of the system's."""
     cert: str | None = None
     key: str | None = None
+    cadata: str | None = None
+    """As `cacert`, the certificates themselves, in PEM."""
+    shown: Secret | None = None
+    """As `cert` and `key`, the two themselves, in PEM."""
+    server_name: str | None = None
+    """Whom the server's certificate has to name, if not the endpoint's host."""
 
     def context(self) -> ssl.SSLContext:
-        """What the ssl module makes of it. Raises OSError where a file cannot be used."""
-        context = ssl.create_default_context(cafile=self.cacert)
+        """What the ssl module makes of it. Raises OSError where a file, or data, cannot be used."""
+        context = ssl.create_default_context(cafile=self.cacert, cadata=self.cadata)
         if not self.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if self.cert:
-            context.load_cert_chain(self.cert, self.key)
+        if self.shown:
+            # The ssl module takes a key from nothing but a file. This one is for our eyes only, and gone at once.
+            with tempfile.NamedTemporaryFile(mode="w", suffix=".pem") as file:
+                file.write(self.shown.reveal())
+                file.flush()
+                context.load_cert_chain(file.name, password="")
+        elif self.cert:
+            # Without a password of its own, the ssl module would ask for a key's at the terminal.
+            context.load_cert_chain(self.cert, self.key, password="")
         return context
 
 
@@ -64,12 +79,20 @@ class Http:
     many calls meet an expired token at once, it is renewed once.
     """
 
-    def __init__(self, endpoint: str, authenticator: Authenticator, tls: Tls | None = None) -> None:
-        """Bind to the endpoint, such as `https://keystone.example.org:5000`; nothing is opened yet."""
+    def __init__(
+        self, endpoint: str, authenticator: Authenticator, tls: Tls | Callable[[], Tls] | None = None
+    ) -> None:
+        """Bind to the endpoint, such as `https://keystone.example.org:5000`; nothing is opened yet.
+
+        Where the certificate that is shown may change, `tls` tells the present settings once a call is signed in. While
+        they are the same object, connections are kept.
+        """
         self._endpoint = endpoint.rstrip("/")
         self._authenticator = authenticator
         self._tls = tls or Tls()
+        self._in_use: Tls | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._former: aiohttp.ClientSession | None = None
         self._renewals = 0
         self._renewing = asyncio.Lock()
 
@@ -97,9 +120,39 @@ class Http:
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        sessions, self._session, self._former = (self._session, self._former), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    async def certificate(self) -> bytes:
+        """The certificate that the server shows now, in DER; empty where it speaks no TLS.
+
+        Raises NotSent, also where it is not to be trusted, and NotAllowed.
+        """
+        address = urlsplit(self._endpoint)
+        if address.scheme != "https":
+            return b""
+        tls = self._settings()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(
+                    address.hostname,
+                    address.port or 443,
+                    ssl=self._context(tls),
+                    server_hostname=tls.server_name or address.hostname,
+                )
+        except ssl.SSLError as error:
+            raise NotSent(f"{self._endpoint}: {_in_short(error)}") from None
+        except OSError as error:  # TimeoutError is one
+            raise NotSent(
+                f"{self._endpoint}: no connection ({error.strerror or type(error).__name__})"
+            ) from None
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return shown
 
     async def _renew(self, renewals: int) -> None:
         async with self._renewing:
@@ -140,12 +193,14 @@ class Http:
             headers = {**headers, "Content-Type": call.content_type}
         sent = SimpleNamespace(any=False)
         try:
-            async with self._connected().request(
+            session = await self._connected()
+            async with session.request(
                 call.method,
                 self._url(call),
                 data=data,
                 headers=headers,
                 allow_redirects=False,
+                server_hostname=self._settings().server_name,
                 timeout=patience,
                 trace_request_ctx=sent,
             ) as response:
@@ -158,25 +213,37 @@ class Http:
         query = f"?{urlencode(call.query)}" if call.query else ""
         return URL(f"{self._endpoint}{call.path}{query}", encoded=True)
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_request_headers_sent.append(_note_sent)
-            tls = self._context() if urlsplit(self._endpoint).scheme == "https" else True
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=tls),
-                trace_configs=[trace],
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+    async def _connected(self) -> aiohttp.ClientSession:
+        tls = self._settings()
+        if self._session is None or tls is not self._in_use:
+            # Calls may be under way on the former one; but who rotates twice while one is, has waited long enough.
+            former, self._former, self._session = self._former, self._session, self._opened(tls)
+            self._in_use = tls
+            if former is not None:
+                await former.close()
         return self._session
 
-    def _context(self) -> ssl.SSLContext:
+    def _opened(self, tls: Tls) -> aiohttp.ClientSession:
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_note_sent)
+        context = self._context(tls) if urlsplit(self._endpoint).scheme == "https" else True
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            trace_configs=[trace],
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def _settings(self) -> Tls:
+        return self._tls() if callable(self._tls) else self._tls
+
+    def _context(self, tls: Tls) -> ssl.SSLContext:
         try:
-            return self._tls.context()
+            return tls.context()
         except OSError as error:
             raise NotAllowed(
                 f"{self._endpoint}: a certificate file cannot be used ({error.strerror or 'no such data'})",
-                "check cacert, cert and key in the server's own configuration",
+                "check the certificates and keys of the credential, and `cacert`, `cert` and `key` in the server's own "
+                "configuration",
             ) from None
 
 
@@ -190,11 +257,26 @@ async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     context.trace_request_ctx.any = True
 
 
+_DISTRUST = {
+    9: "it is not valid yet, or the clock here is slow",
+    10: "it has expired, or the clock here is fast",
+    62: "it names another host",
+    64: "it names another address",
+    **dict.fromkeys(
+        (2, 18, 19, 20, 21),
+        "no authority that is trusted here signed it; "
+        "the CA given for this server is not the one that signed the server's",
+    ),
+}
+"""OpenSSL's X509_V_ERR_*, from x509_vfy.h, in words that say what to look at."""
+
+
 def _in_short(error: BaseException) -> str:
     """What went wrong in words that hold no header, no query and no body."""
     match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return "its certificate was not accepted"
+        case ssl.SSLError() | aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            why = _DISTRUST.get(_verify_code(error))
+            return "its certificate was not accepted" + (f": {why}" if why else "")
         case aiohttp.ClientConnectorDNSError():
             return "its name is not known"
         case aiohttp.ServerFingerprintMismatch():
@@ -209,3 +291,8 @@ def _in_short(error: BaseException) -> str:
             return "the connection broke"
         case _:
             return type(error).__name__
+
+
+def _verify_code(error: BaseException) -> int:
+    inner = getattr(error, "certificate_error", error)
+    return inner.verify_code if isinstance(inner, ssl.SSLCertVerificationError) else 0

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import web
@@ -15,7 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from authority import Authority, Pair
+from hanse.model import Secret
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent
+from hanse.transport.certificate import read
 from hanse.transport.http import Http, Tls
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -208,6 +213,112 @@ async def test_certificates_are_checked_as_configured(certificate: str, way: str
 
 async def test_a_missing_certificate_file_is_told() -> None:
     http = Http("https://127.0.0.1:9", Tokens(), Tls(cacert="/nowhere/ca.pem"))
+    with pytest.raises(NotAllowed, match="a certificate file cannot be used"):
+        await http.send(Call("GET", "/"))
+
+
+@asynccontextmanager
+async def showing(pair: Pair, authority: Authority) -> AsyncIterator[tuple[str, list[str]]]:
+    """A TLS server with that certificate, and the names of the client certificates that were shown to it."""
+    shown: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("peercert") or {}
+        shown.append(dict(row[0] for row in peer.get("subject", ())).get("commonName", ""))
+        return web.Response()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority.certificate.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with TemporaryDirectory() as folder:
+        context.load_cert_chain(*pair.written(Path(folder), "server"))
+    async with serving(answer, tls=(context, Tls())) as http:
+        yield http._endpoint.removesuffix("/base"), shown
+
+
+def both(pair: Pair) -> Secret:
+    return Secret((pair.certificate + pair.key).decode())
+
+
+async def test_certificates_and_keys_may_be_given_as_data_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    authority = Authority()
+    async with showing(authority.sign("server", host="127.0.0.1"), authority) as (url, shown):
+        tls = Tls(cadata=authority.certificate.decode(), shown=both(authority.sign("ann")))
+        http = Http(url, Tokens(), tls)
+        await http.send(Call("GET", "/"))
+        await http.close()
+    assert shown == ["ann"]
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+async def test_a_new_certificate_is_shown_with_the_next_call_and_an_old_one_no_longer() -> None:
+    authority = Authority()
+    ann, ben = (Tls(verify=False, shown=both(authority.sign(name))) for name in ("ann", "ben"))
+    async with showing(authority.sign("server", host="127.0.0.1"), authority) as (url, shown):
+        now = [ann]
+        http = Http(url, Tokens(), lambda: now[0])
+        for tls in (ann, ann, ben, ben, ann):
+            now[0] = tls
+            await http.send(Call("GET", "/"))
+        await http.close()
+    assert shown == ["ann", "ann", "ben", "ben", "ann"]
+
+
+async def test_a_server_may_be_named_otherwise_than_it_is_called() -> None:
+    authority = Authority()
+    async with showing(authority.sign("server", host="kubernetes.example"), authority) as (url, shown):
+        for name, fits in (("kubernetes.example", True), ("other.example", False), (None, False)):
+            http = Http(url, Tokens(), Tls(cadata=authority.certificate.decode(), server_name=name))
+            if fits:
+                await http.send(Call("GET", "/"))
+                assert read(await http.certificate()).name == "server"
+            else:
+                with pytest.raises(NotSent, match="not accepted: it names another"):
+                    await http.send(Call("GET", "/"))
+                with pytest.raises(NotSent, match="not accepted: it names another"):
+                    await http.certificate()
+            await http.close()
+    assert shown == [""]
+
+
+@pytest.mark.parametrize(
+    ("since", "trusted", "why"),
+    [
+        (timedelta(days=-3), True, "it has expired, or the clock here is fast"),
+        (timedelta(days=3), True, "it is not valid yet, or the clock here is slow"),
+        (timedelta(), False, "no authority that is trusted here signed it"),
+    ],
+)
+async def test_why_a_certificate_is_not_accepted_is_told(since: timedelta, trusted: bool, why: str) -> None:
+    authority, other = Authority("one"), Authority("two")
+    pair = authority.sign("server", host="127.0.0.1", since=datetime.now(UTC) + since)
+    async with showing(pair, authority) as (url, shown):
+        http = Http(url, Tokens(), Tls(cadata=(authority if trusted else other).certificate.decode()))
+        for asked in (http.send(Call("GET", "/")), http.certificate()):
+            with pytest.raises(NotSent, match=f"its certificate was not accepted: {why}"):
+                await asked
+        await http.close()
+    assert shown == []
+
+
+async def test_a_server_without_tls_shows_no_certificate() -> None:
+    assert await Http("http://127.0.0.1:9", Tokens()).certificate() == b""
+
+
+async def test_no_server_shows_no_certificate_and_says_so() -> None:
+    with pytest.raises(NotSent, match=r"https://127\.0\.0\.1:9: no connection"):
+        await Http("https://127.0.0.1:9", Tokens()).certificate()
+
+
+async def test_a_key_with_a_password_is_an_error_and_asks_nobody(tmp_path: Path) -> None:
+    locked = serialization.BestAvailableEncryption(b"hunter2")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    certificate, file = Pair(Authority().sign("ann").certificate, pem).written(tmp_path, "ann")
+    http = Http("https://127.0.0.1:9", Tokens(), Tls(cert=str(certificate), key=str(file)))
     with pytest.raises(NotAllowed, match="a certificate file cannot be used"):
         await http.send(Call("GET", "/"))
 
