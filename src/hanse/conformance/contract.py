@@ -22,6 +22,8 @@ CATEGORIES = {
     "service accounts": "some subjects are told to be no people",
     "adoption": "a thing that exists can be taken over",
     "disabling": "a container can be switched off and keeps its name and content",
+    "renaming": "a container can get another name",
+    "known people": "the cloud knows who there is, so that somebody can be unknown to it",
     "small pages": "lists can be read in pages of at most ten rows",
     "page counts": "it can be told that a well-formed page lacks rows",
 }

@@ -74,6 +74,11 @@ class Converging(Suite):
         before = await self.container(loop, sample.tenant("shop/prod"))
         await loop.want(*sample.organization(replace(project, project="live")))
         steps = await loop.steps()
+        if "renaming" in self.lacks:
+            assert not [step for step in steps if "name" in step.after]
+            [remark] = (await loop.remarks())["keeps-name"]
+            assert not remark.blocking
+            return
         assert {step.action for step in steps} == {"update"}
         assert all(step.reason.cause == "declared" for step in steps)
         await loop.settle()
@@ -99,7 +104,7 @@ class Converging(Suite):
 
     async def carry_out(self, loop: Loop, survey: Survey) -> None:
         """Do the steps of a survey, all of them, whatever was done since."""
-        result = await loop.carry_out(survey)
+        result = await loop.carry_out(survey, patience_seconds=loop.world.patience_seconds)
         assert not [(step, outcome) for step, outcome in result.outcomes if not isinstance(outcome, Done)]
         assert not result.skipped
 
@@ -113,6 +118,7 @@ class Converging(Suite):
         assert len(loop.transport.writes) == writes
 
     async def test_an_unknown_user_is_a_remark_and_is_picked_up_later(self, loop: Loop) -> None:
+        self.need("known people")
         sample = loop.sample
         await loop.want(*sample.organization(sample.project("shop/prod", {"user": ["ann", "new"]})))
         await loop.settle()

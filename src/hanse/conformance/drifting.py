@@ -15,7 +15,7 @@ DRIFTS = {
     "extra access": "",
     "missing access": "",
     "extra direct grant": "",
-    "renamed": "",
+    "renamed": "renaming",
     "described": "",
     "disabled": "disabling",
     "deleted group": "groups",
@@ -90,6 +90,8 @@ class Drifting(Suite):
         before = shape(await loop.world.hand.census())
         async with loop.by_hand() as hand:
             for drift in ("extra access", "missing access", "extra direct grant", "renamed", "described"):
+                if DRIFTS[drift] in self.lacks:
+                    continue
                 await self.meddle(loop, hand, drift)
         await loop.converge()
         await loop.check_converged()

@@ -30,10 +30,6 @@ NO_SETTINGS = b"{}"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def _no_pause(seconds: float) -> None:
-    """Waiting is no part of the contract."""
-
-
 class Loop:
     """One world with everything that Hanse puts around a platform, and a clock that only the test moves."""
 
@@ -109,11 +105,17 @@ class Loop:
         """The rest of a pass, after its survey."""
         return await reconcile.Pass(self._world(), f"c{self.commits}").carry_out(survey)
 
-    async def carry_out(self, survey: reconcile.Survey) -> Result:
+    async def carry_out(self, survey: reconcile.Survey, patience_seconds: float = 0) -> Result:
         """Do the steps of an earlier survey, and nothing else."""
         name = self.world.identity.name
         latest = (await self.survey()).observations[name].natives
-        setting = Setting({name: self.platform}, self.store, lambda: self.now, patience_seconds=0)
+        setting = Setting(
+            {name: self.platform},
+            self.store,
+            lambda: self.now,
+            patience_seconds=patience_seconds,
+            sleep=self.world.sleep,
+        )
         return await Execution(
             setting, survey.plans.values(), {name: survey.observations[name].natives | latest}
         ).run()
@@ -209,7 +211,8 @@ class Loop:
             self.directory,
             canonical.digest(self.directory),
             self.approvals,
-            sleep=_no_pause,
+            sleep=self.world.sleep,
+            patience_seconds=self.world.patience_seconds or 60.0,
         )
 
 

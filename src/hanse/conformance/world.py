@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -10,6 +10,10 @@ from msgspec import Struct
 from hanse.model import Owner, Tenant
 from hanse.ports.platform import Platform, PlatformIdentity
 from hanse.ports.transport import Transport
+
+
+async def no_pause(seconds: float) -> None:
+    """Waiting is no part of the contract."""
 
 
 class Item(Struct, frozen=True):
@@ -89,6 +93,10 @@ class World(Struct, frozen=True):
     """Five people whom the cloud knows, by the name that it knows them by."""
     external_id: str = ""
     """The key in `externalIds` that the platform's block reads; empty: the principal's id is the name."""
+    sleep: Callable[[float], Awaitable[None]] = no_pause
+    """How Hanse waits for what is not possible yet: a cloud whose work takes its time needs real seconds."""
+    patience_seconds: float = 0
+    """How long a step is tried again; 0: what a cloud cannot do at once it cannot do."""
     page_size: int = 0
     """Rows in one page of this cloud, at most 10, so that lists take several; 0: one page holds everything."""
 
