@@ -11,6 +11,7 @@ from hanse.journal.chain import Finding
 from hanse.journal.events import (
     ApprovalGiven,
     Event,
+    FightNoticed,
     GrantRevoked,
     GuardTripped,
     OrganizationAccepted,
@@ -107,6 +108,9 @@ def words(event: Event) -> str:  # noqa: PLR0911 (one line per event)
             return f"{event.owner}: holds what is accepted"
         case OwnerGone():
             return f"{event.owner}: gone"
+        case FightNoticed():
+            times = f"{event.repairs} times in {event.in_seconds} seconds"
+            return f"{event.owner}: somebody else keeps changing {event.key.part}; it was put back {times}"
         case PassFinished():
             return (
                 f"ended the pass: {event.done} done, {event.refused} refused, {event.waiting} waiting, "

@@ -1,4 +1,4 @@
-"""Format version 1 of the journal's vocabulary, closed: later versions add events and never change one.
+"""Format version 2 of the journal's vocabulary, closed: later versions add events and never change one.
 
 Tags read `subject:what-happened`. Text about people is typed Personal and leaves the event when it is recorded
 (journal.record); a Secret cannot be recorded at all.
@@ -12,9 +12,10 @@ from typing import Literal
 from msgspec import Struct
 
 from hanse.desired.intent import SubjectKind
-from hanse.model import Approval, Owner, Personal, Step, Strength
+from hanse.model import Approval, Key, Owner, Personal, Step, Strength
 
-FORMAT = 1
+FORMAT = 2
+"""1: up to `pass:finished` · 2: with `fight:noticed`."""
 Result = Literal["done", "not-yet", "refused", "unsure"]
 """Which Outcome it was; the tags of those types."""
 
@@ -128,6 +129,15 @@ class PassFinished(Struct, frozen=True, tag="pass:finished"):
     unsure: int
 
 
+class FightNoticed(Struct, frozen=True, tag="fight:noticed"):
+    """Somebody else keeps changing what Hanse keeps putting back; it puts it back more seldom, or not for a while."""
+
+    owner: Owner
+    key: Key
+    repairs: int
+    in_seconds: int
+
+
 Event = (
     OrganizationAccepted
     | GuardTripped
@@ -139,6 +149,7 @@ Event = (
     | OwnerConverged
     | OwnerGone
     | PassFinished
+    | FightNoticed
 )
 
 

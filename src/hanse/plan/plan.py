@@ -14,6 +14,8 @@ class Plan(Struct, frozen=True):
     owner: Owner
     steps: tuple[Step, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    withheld: tuple[Step, ...] = ()
+    """Repairs that a fight stops for now (`plan.fights`)."""
 
     @property
     def digest(self) -> str:

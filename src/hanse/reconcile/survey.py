@@ -27,7 +27,7 @@ from hanse.model import (
     Step,
 )
 from hanse.observed import Observation
-from hanse.plan import Plan, Rules, make
+from hanse.plan import Fights, Plan, Rules, make
 from hanse.ports.platform import Platform, PlatformUnavailable, Scope
 from hanse.ports.store import OwnerRow, Store
 
@@ -84,6 +84,10 @@ class World:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     patience_seconds: float = 60.0
     """How long one step is tried again while its platform says not yet."""
+    fights: Fights = field(default_factory=Fights)
+    """What was repaired of late."""
+    accepting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while what is accepted changes, and while somebody relies on it not to change."""
 
 
 @dataclass(frozen=True, order=True)
@@ -200,6 +204,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
             plan = Plan(row.owner)
         else:
             plan = make(compiled[row.owner], observation, rules, applied[row.owner])
+            plan = world.fights.restrain(plan, kinds, row.accepted.intent, now)
         told = tuple(_remark(row.owner, problem) for problem in compiled[row.owner].problems)
         plans[row.owner] = replace(plan, remarks=plan.remarks + told) if told else plan
     strays = tuple(sorted(set(observation.resources) - set(compiled), key=str)) if sweep else ()
