@@ -6,10 +6,12 @@ of its digest.
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from hanse.desired.kinds import Deletion, LocalChanges, Operator
 from hanse.foundation.canonical import digest
@@ -53,6 +55,8 @@ class Intent(Struct, frozen=True):
     landing_zone: str = ""
     landing_zone_block: dict[str, Any] = {}
     """The vendor's block of the landing zone, as plain values."""
+    landing_zone_files: dict[str, str] = {}
+    """By path: files below the folders that the landing zone names, each the canonical JSON of its documents."""
     platform_block: dict[str, Any] = {}
     """The vendor's block of the platform, as plain values."""
     operators: tuple[Operator, ...] = ()
@@ -63,6 +67,12 @@ class Intent(Struct, frozen=True):
     """The native id to adopt, from `native: {id: ...}`."""
     left_at: str = ""
     """The commit that took the owner out of the manifest; not empty means that it is leaving."""
+
+    def __post_init__(self) -> None:
+        """Hold each file once, however many intents have it and wherever they were read from."""
+        if self.landing_zone_files:
+            held = {path: sys.intern(text) for path, text in self.landing_zone_files.items()}
+            force_setattr(self, "landing_zone_files", held)
 
     @property
     def digest(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hanse.desired.folders import is_below, named_folders
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import (
     LandingZone,
@@ -46,6 +47,28 @@ def intents(manifest: Manifest) -> dict[Owner, Intent]:
             intent = making.workspace_on(workspace, platform)
             found[intent.owner] = intent
     return found
+
+
+def samples(manifest: Manifest) -> list[Intent]:
+    """An intent for each landing zone that no tenant has, so that it can be checked before somebody needs it."""
+    making = _Making(manifest)
+    used = {
+        (row.platform, row.landing_zone) for project in manifest.projects.values() for row in project.tenants
+    }
+    return [
+        Intent(
+            owner=Tenant(platform, "workspace", "project"),
+            organization=making.organization,
+            workspace="workspace",
+            project="project",
+            landing_zone=name,
+            landing_zone_block=block,
+            landing_zone_files=making.landing_zone_files.get((platform, name), {}),
+            platform_block=making.platform_blocks[platform],
+        )
+        for (platform, name), block in making.landing_zone_blocks.items()
+        if (platform, name) not in used
+    ]
 
 
 def directory(manifest: Manifest) -> Directory:
@@ -118,6 +141,15 @@ class _Making:
             for names, zone in manifest.landing_zones.items()
             if (plain := self._landing_zone_block(zone)) is not None
         }
+        self.landing_zone_files = {
+            names: {
+                path: file.documents
+                for path, file in manifest.folder_files.items()
+                if is_below(path, folders)
+            }
+            for names, zone in manifest.landing_zones.items()
+            if (folders := [folder for _, folder in named_folders(zone)])
+        }
 
     def _landing_zone_block(self, zone: LandingZone) -> dict[str, Any] | None:
         """Plain values with all defaults, so that an absent block equals an empty one; None where unsound."""
@@ -152,6 +184,7 @@ class _Making:
                     grants=grants,
                     landing_zone=row.landing_zone,
                     landing_zone_block=block,
+                    landing_zone_files=self.landing_zone_files.get((row.platform, row.landing_zone), {}),
                     platform_block=self.platform_blocks[row.platform],
                     operators=self.operators[row.platform],
                     quotas=row.quotas,

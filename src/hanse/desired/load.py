@@ -1,13 +1,14 @@
 """From the files of one commit to a manifest and everything that is wrong with it. Opens nothing.
 
 Which files: every `*.yaml` and `*.yml`, except those below a name that begins with a dot (`is_manifest`), and
-except what `Organization.ignore` names. A file of these that is no Hanse document is an error.
+except what `Organization.ignore` names. A file of these that is no Hanse document is an error, unless it lies below a
+folder that a LandingZone names: there its documents are the platform's, and plain values.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,13 +16,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hanse.desired.findings import Finding, Spot, diagnostics, of_mistake
-from hanse.desired.kinds import Document, Organization
+from hanse.desired.folders import FolderFile, fault, is_below, named_folders, written_folders
+from hanse.desired.kinds import Document, LandingZone, Organization
 from hanse.desired.manifest import Declared, Id, Manifest
 from hanse.desired.mistakes import mistakes, without
 from hanse.desired.references import check
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation import yaml
+from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
+
+_MISPLACED = "a document of Hanse's lies below a landing zone's folder, and is not read"
+_MISPLACED_ADVICE = "move it out of the folder"
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,13 @@ def load(
             if row is None or not reading.recall(path, row):
                 reading.read(path, files[path])
     reading.ignore()
+    folder_files = reading.set_folders_apart(files)
     unsound = reading.unsound()
-    manifest = Manifest(reading.declared, vocabulary, files, unsound)
-    findings = reading.findings()
+    manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files)
+    findings = [*reading.findings(), *reading.misplaced]
     if findings:
         declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
-        whole = Manifest(declared, vocabulary, files, unsound)
+        whole = Manifest(declared, vocabulary, files, unsound, folder_files)
         findings += _independent(check(whole, now), findings)
     else:
         findings = check(manifest, now)
@@ -110,6 +117,8 @@ class _Reading:
         self._failed: list[_Unsound] = []
         self.syntax: list[Diagnostic] = []
         """What is not even YAML."""
+        self.misplaced: list[Finding] = []
+        """Documents of Hanse's where none are read."""
 
     def recall(self, path: str, row: bytes) -> bool:
         """Take a file's documents from the cache; False where the row is of another language."""
@@ -150,9 +159,49 @@ class _Reading:
             return
         ignored = self.ignored = glob(patterns)
 
-        def counts(path: str) -> bool:
-            return path in homes or not ignored.fullmatch(path)
+        self._keep(lambda path: path in homes or not ignored.fullmatch(path))
 
+    def set_folders_apart(self, files: Mapping[str, bytes]) -> dict[str, FolderFile]:
+        """Read what lies below folders that landing zones name as what it is, and forget it as documents of Hanse's."""
+        folders = self._folders()
+        if not folders:
+            return {}
+        self._keep(lambda path: not is_below(path, folders))
+        found: dict[str, FolderFile] = {}
+        for path in files:
+            if is_manifest(path) and is_below(path, folders) and not self._is_ignored(path):
+                parsed = yaml.parse(files[path], path)
+                self.syntax += parsed.diagnostics
+                self.misplaced += [
+                    Finding(
+                        "error", "misplaced-document", _MISPLACED, _MISPLACED_ADVICE, Spot(path, item.index)
+                    )
+                    for item in parsed.documents
+                    if str(item.value.get("apiVersion", "")).startswith("hanse/")
+                ]
+                documents = encode([item.value for item in parsed.documents]).decode()
+                found[path] = FolderFile(documents, tuple(item.index for item in parsed.documents))
+        return found
+
+    def _folders(self) -> set[str]:
+        """Folders that can be meant; one that holds the landing zone which names it cannot."""
+        named = {
+            (folder, spot.path)
+            for document, spot in self.declared
+            if isinstance(document, LandingZone)
+            for _, folder in named_folders(document)
+        }
+        kind = self.vocabulary.kinds["LandingZone"]
+        for failed in self._failed:
+            if failed.value.get("kind") == "LandingZone":
+                named.update((folder, failed.spot.path) for folder in written_folders(failed.value, kind))
+        return {folder for folder, home in named if fault(folder) is None and not is_below(home, [folder])}
+
+    def _is_ignored(self, path: str) -> bool:
+        return self.ignored is not None and self.ignored.fullmatch(path) is not None
+
+    def _keep(self, counts: Callable[[str], bool]) -> None:
+        """Forget the files that do not count."""
         self.declared = [item for item in self.declared if counts(item.spot.path)]
         self._failed = [failed for failed in self._failed if counts(failed.spot.path)]
         self.syntax = [d for d in self.syntax if d.place is None or counts(d.place.path)]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from hanse.desired.compiled import Problem
 from hanse.desired.findings import Spot, Steps, place_of
+from hanse.desired.folders import FolderFile
 from hanse.desired.intent import Term
 from hanse.desired.kinds import (
     AccessRow,
@@ -65,15 +66,18 @@ class Manifest:
         vocabulary: Vocabulary,
         files: Mapping[str, bytes],
         unsound: Iterable[Id] = (),
+        folder_files: Mapping[str, FolderFile] | None = None,
     ) -> None:
         """Sort documents by kind and name; of several with one name the first counts.
 
         `files` is asked for a file's bytes only when a place in it is wanted. `unsound` names documents that
-        are there but could not be typed, so that references to them are not called dangling.
+        are there but could not be typed, so that references to them are not called dangling. `folder_files` are
+        the files below folders that landing zones name, by path.
         """
         self.vocabulary = vocabulary
         self.files = files
         self.unsound = frozenset(unsound)
+        self.folder_files = dict(sorted((folder_files or {}).items()))
         self.repeated: list[Declared] = []
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
@@ -154,6 +158,9 @@ class Manifest:
             identity, steps = found
             return place_of(self.files, self.spot(identity), (*steps, *path), key=key)
         kind, _, names = source.partition(" ")
+        if kind == "file":
+            spot = self._spot_of_file(names)
+            return place_of(self.files, spot, path, key=key) if spot else None
         identity = (kind, *names.split("/"))
         if identity not in self._declared and kind in ("Workspace", "Project"):
             holder = self.names.holder(*identity[1:])
@@ -161,6 +168,14 @@ class Manifest:
         if identity not in self._declared:
             return None
         return place_of(self.files, self.spot(identity), path, key=key)
+
+    def _spot_of_file(self, name: str) -> Spot | None:
+        """Where a file below a landing zone's folder, or one of its documents, stands."""
+        if name in self.folder_files:
+            return Spot(name, 0)
+        path, _, number = name.rpartition("#")
+        file = self.folder_files.get(path)
+        return Spot(path, file.indexes[int(number)]) if file else None
 
     def diagnostic(self, problem: Problem) -> Diagnostic:
         """A finding of compile, placed in the file that declares what it is about."""

@@ -3,7 +3,7 @@
 A declaration that is moved to another file, re-ordered or re-formatted keeps its provenance. A document is compared
 without its access rows, for each grant counts for itself; copies of one grant, inline and as files, are one
 declaration that exists while any of them does. A commit whose changed files cannot all be read is passed over, and
-its changes count as those of the next commit that can.
+its changes count as those of the next commit that can. A file below a landing zone's folder is one declaration.
 
 It is incremental: a State says how far history was read, and what of it must be remembered. Cost follows the number
 of changed files. To drive a Reader (`source` is git, `store` keeps rows and the state):
@@ -27,12 +27,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hanse.desired.folders import is_below, named_folders
 from hanse.desired.intent import Term
-from hanse.desired.kinds import AccessRow, Document, Grant, Organization, Project, Workspace
+from hanse.desired.kinds import AccessRow, Document, Grant, LandingZone, Organization, Project, Workspace
 from hanse.desired.load import glob, is_manifest
 from hanse.desired.manifest import id_of
 from hanse.desired.names import Names
-from hanse.desired.source import document_source, term_source
+from hanse.desired.source import document_source, file_source, term_source
 from hanse.desired.terms import read_term
 from hanse.foundation.canonical import digest
 from hanse.foundation.time import Invalid, parse_zone
@@ -73,6 +74,8 @@ class State(Struct, frozen=True):
     """Everything up to this commit is read."""
     timezone: str = "UTC"
     ignore: tuple[str, ...] = ()
+    folders: dict[str, tuple[str, ...]] = {}
+    """Folders that landing zones name, by platform/name."""
     workspaces: dict[str, tuple[str, ...]] = {}
     """`formerly` of the workspaces that have any."""
     projects: dict[str, tuple[str, ...]] = {}
@@ -101,6 +104,14 @@ class Found:
     gone: dict[str, Provenance]
     """Sources that are declared no longer, and whose decision that was."""
     state: State
+
+
+class _Side(NamedTuple):
+    """What the files of a commit declare, or declared before it."""
+
+    documents: list[Document]
+    files: dict[str, list[str]]
+    """Blob ids of files below landing zones' folders, by source."""
 
 
 class _Event(NamedTuple):
@@ -141,7 +152,7 @@ class Reader:
         """Take one commit in; commits come oldest first.
 
         `everything` gives all files of the commit, path to blob id. It is called only where the commit changes how
-        all files are read: the organisation's timezone, or what it ignores.
+        all files are read: the organisation's timezone, what it ignores, or folders of landing zones.
         """
         state = self.state
         files = dict(state.pending)
@@ -150,16 +161,21 @@ class Reader:
                 files[path] = (files[path][0] if path in files else old, new)
         state = replace(state, commit=decision.commit, pending=files)
         timezone, ignore = _settings(state, files, documents)
-        if (timezone, ignore) != (state.timezone, state.ignore):
+        folders = _folders(state, files, documents)
+        if (timezone, ignore, folders) != (state.timezone, state.ignore, state.folders):
             rest = everything().items()
             files = {path: (blob, blob) for path, blob in rest if is_manifest(path)} | files
-        before = _declared({path: old for path, (old, _) in files.items()}, state.ignore, documents)
-        after = _declared({path: new for path, (_, new) in files.items()}, ignore, documents)
+        old_blobs = {path: old for path, (old, _) in files.items()}
+        before = _declared(old_blobs, state.ignore, _all(state.folders), documents)
+        new_blobs = {path: new for path, (_, new) in files.items()}
+        after = _declared(new_blobs, ignore, _all(folders), documents)
         if after is None:
             self.state = state
             return
-        self._compare(decision, before or [], after, timezone)
-        self.state = replace(self.state, commit=decision.commit, timezone=timezone, ignore=ignore, pending={})
+        self._compare(decision, before or _Side([], {}), after, timezone)
+        self.state = replace(
+            self.state, commit=decision.commit, timezone=timezone, ignore=ignore, folders=folders, pending={}
+        )
 
     def finish(self, kept: Collection[str]) -> Found:
         """What became of all sources that were met. `kept` names those of them that the store has a row for."""
@@ -184,12 +200,10 @@ class Reader:
         self._events = {}
         return Found(rows, gone, self.state)
 
-    def _compare(
-        self, decision: Decision, before: list[Document], after: list[Document], timezone: str
-    ) -> None:
-        old = _contents(before, self._names, self.state.timezone)
-        self._rename(before, after)
-        new = _contents(after, self._names, timezone)
+    def _compare(self, decision: Decision, before: _Side, after: _Side, timezone: str) -> None:
+        old = before.files | _contents(before.documents, self._names, self.state.timezone)
+        self._rename(before.documents, after.documents)
+        new = after.files | _contents(after.documents, self._names, timezone)
         for source in old.keys() | new.keys():
             was, now = old.get(source, []), new.get(source, [])
             if sorted(was) != sorted(now):
@@ -225,17 +239,46 @@ def _settings(
     return (organization.timezone, organization.ignore) if organization else ("UTC", ())
 
 
-def _declared(files: Mapping[str, str], ignore: Sequence[str], documents: Documents) -> list[Document] | None:
-    """All documents of these files that count; None where one that counts is unsound."""
+def _folders(
+    state: State, files: Mapping[str, tuple[str, str]], documents: Documents
+) -> dict[str, tuple[str, ...]]:
+    """The folders that landing zones name from this commit on."""
+    found = dict(state.folders)
+    for zone in _landing_zones((old for old, _ in files.values()), documents):
+        found.pop(f"{zone.platform}/{zone.name}", None)
+    for zone in _landing_zones((new for _, new in files.values()), documents):
+        folders = tuple(folder for _, folder in named_folders(zone))
+        if folders:
+            found[f"{zone.platform}/{zone.name}"] = folders
+    return dict(sorted(found.items()))
+
+
+def _landing_zones(blobs: Iterable[str], documents: Documents) -> Iterator[LandingZone]:
+    for blob in blobs:
+        yield from (d for d in documents(blob) or () if isinstance(d, LandingZone)) if blob else ()
+
+
+def _all(folders: Mapping[str, tuple[str, ...]]) -> set[str]:
+    return {folder for named in folders.values() for folder in named}
+
+
+def _declared(
+    files: Mapping[str, str], ignore: Sequence[str], folders: Collection[str], documents: Documents
+) -> _Side | None:
+    """What these files declare that counts; None where a document that counts is unsound."""
     ignored = glob(ignore) if ignore else None
-    found: list[Document] = []
+    found = _Side([], {})
     for path, blob in files.items():
         typed = documents(blob) if blob else ()
         if ignored and ignored.fullmatch(path) and not any(isinstance(d, Organization) for d in typed or ()):
             continue
+        if is_below(path, folders):
+            if blob:
+                found.files[file_source(path)] = [blob]
+            continue
         if typed is None:
             return None
-        found += typed
+        found.documents.extend(typed)
     return found
 
 

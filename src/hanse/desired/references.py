@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from hanse.desired.findings import Finding, Steps
+from hanse.desired.folders import fault, is_below, named_folders
 from hanse.desired.grants import check_access
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, Project, TenantRow, Workspace
 from hanse.desired.manifest import Id, Manifest, id_of
@@ -90,6 +91,8 @@ def _platform(report: Report, platform: Platform) -> None:
 def _landing_zone(report: Report, zone: LandingZone) -> None:
     identity = id_of(zone)
     manifest = report.manifest
+    for steps, folder in named_folders(zone):
+        _folder(report, identity, steps, folder)
     report.refer(identity, ("platform",), "Platform", zone.platform)
     platform = manifest.platforms.get(zone.platform)
     vendor = next(iter(manifest.vocabulary.blocks(platform)), None) if platform else None
@@ -106,6 +109,21 @@ def _landing_zone(report: Report, zone: LandingZone) -> None:
         except msgspec.ValidationError:
             advice = f"add '{vendor}: …'"
             report.error(identity, "missing-field", f"missing field '{vendor}'", advice)
+
+
+def _folder(report: Report, identity: Id, steps: Steps, folder: str) -> None:
+    manifest = report.manifest
+    wrong = fault(folder)
+    if wrong is not None:
+        report.error(identity, "not-a-folder", *wrong, steps)
+    elif is_below(manifest.spot(identity).path, [folder]):
+        message = f"the folder '{folder}' holds this landing zone itself"
+        report.error(
+            identity, "not-a-folder", message, "keep the platform's files in a folder of their own", steps
+        )
+    elif not any(is_below(path, [folder]) for path in manifest.folder_files):
+        message = f"the folder '{folder}' is not there, or holds no *.yaml or *.yml file"
+        report.error(identity, "empty-folder", message, "add a file, or take the field out", steps)
 
 
 def _project(report: Report, project: Project) -> None:

@@ -25,6 +25,14 @@ def term_source(scope: str, term: Term) -> str:
     return f"grant {scope} {term.subject_kind}:{term.subject} {term.role} {start}..{end}"
 
 
+def file_source(path: str, number: int | None = None) -> str:
+    """A file below a landing zone's folder, or the document of it with that number, counted from 0 without empty ones.
+
+    Such as `file landing-zones/production/base.yaml#2`.
+    """
+    return f"file {path}" if number is None else f"file {path}#{number}"
+
+
 def people_sources(grants: Iterable[str], principal: str = "") -> tuple[str, ...]:
     """The groups and users that these grants are for, and a person: what decides who gets access by them."""
     subjects = [source.split(" ")[2].partition(":") for source in grants if source.startswith("grant ")]

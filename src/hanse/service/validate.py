@@ -8,7 +8,7 @@ from datetime import datetime
 
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent
-from hanse.desired.intents import directory, intents, settings
+from hanse.desired.intents import directory, intents, samples, settings
 from hanse.desired.load import Loaded, is_manifest, load
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Settings
@@ -69,7 +69,12 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
         return Checked(commit, manifest, loaded.diagnostics)
     wanted, people, setting = intents(manifest), directory(manifest), settings(manifest)
     platforms = language.offline(setting)
-    problems: list[Problem] = []
+    problems = [
+        problem
+        for sample in samples(manifest)
+        for problem in platforms[sample.owner.platform].compile(sample, people, now).problems
+        if problem.source.startswith(("LandingZone ", "file "))
+    ]
     holders: dict[tuple[str, ...], Owner] = {}
     for owner in sorted(wanted, key=str):
         platform = platforms[owner.platform]

@@ -13,7 +13,7 @@ import msgspec
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
-from hanse.desired.source import document_source, scope_of, term_source
+from hanse.desired.source import document_source, file_source, scope_of, term_source
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import suggest
 from hanse.model import Find, Key, Native, Personal, Ref, Resource, Tenant, Value
@@ -33,15 +33,11 @@ from hanse.platforms.kubernetes.blocks import (
     Limits,
     PlatformBlock,
 )
+from hanse.platforms.kubernetes.objects import Values, objects
 from hanse.platforms.kubernetes.quantity import amount, canonical
 
-NAMESPACE, QUOTA, LIMITS, NETWORK_POLICY, BINDING = (
-    "namespace",
-    "quota",
-    "limits",
-    "network-policy",
-    "binding",
-)
+NAMESPACE, QUOTA, LIMITS = "namespace", "quota", "limits"
+NETWORK_POLICY, OBJECT, BINDING = "network-policy", "object", "binding"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]")
 _PRIVATE = {
@@ -122,12 +118,14 @@ class _Compiling:
         self._quota()
         self._limits(zone.limits)
         self._network_policies()
+        self._objects()
         self._bindings()
         self._operators()
 
     # The namespace
 
     def _namespace(self) -> None:
+        self._check_name()
         intent, tags = self.intent, self.platform.tags
         level = self.zone.pod_security
         labels = dict([MANAGED_BY])
@@ -140,38 +138,51 @@ class _Compiling:
         annotations = {key: text for key, text in annotations.items() if text}
         annotations |= {key: intent.tags[tag] for tag, key in tags.annotations.items() if tag in intent.tags}
         attributes: dict[str, Value] = {
-            "name": self._name(),
+            "name": self.name,
             "labels": _pairs(labels),
             "annotations": _pairs(annotations),
+            "stamp": self.key.stamp,
+            "phase": "Active",
         }
         sources = (self.source, self.landing_zone_source)
         self.resources.append(
             Resource(self.key, NAMESPACE, attributes, self.owner, sources=sources, adopt=intent.native)
         )
 
-    def _name(self) -> str:
+    @property
+    def name(self) -> str:
         """The namespace's name: by the pattern, or of one that is taken over, for a namespace keeps its name."""
-        intent, pattern = self.intent, self.platform.names.namespace
+        intent = self.intent
         values = {"workspace": intent.workspace, "project": intent.project}
-        name = intent.native or pattern.format_map(values)
-        where: _Path = ("tenants",) if intent.native else ("name",)
-        whence = "of `native`" if intent.native else f"by the pattern '{pattern}' of {self.platform_source}"
-        advice = (
-            "give the name of a namespace" if intent.native else "choose shorter names, or a shorter pattern"
-        )
-        if len(name) > NAME_LENGTH:
-            message = f"the namespace '{name}', {whence}, has {len(name)} characters; Kubernetes takes {NAME_LENGTH}"
-            self._problem("error", "name-too-long", message, advice, self.source, where)
-        elif not _NAME.fullmatch(name):
-            message = f"the namespace '{name}', {whence}, is no name: it takes a-z, 0-9 and '-', with no '-' at an end"
-            advice = "give the name of a namespace" if intent.native else "choose another name or pattern"
-            self._problem("error", "not-allowed", message, advice, self.source, where)
+        return intent.native or self.platform.names.namespace.format_map(values)
+
+    def _check_name(self) -> None:
+        name, accounts = self.name, self.platform.accounts.namespace
+        if self.intent.native:
+            where, whence, advice = (
+                "tenants",
+                "of `native`",
+                "give the name of a namespace that can be a tenant's",
+            )
+        else:
+            where, whence = (
+                "name",
+                f"by the pattern '{self.platform.names.namespace}' of {self.platform_source}",
+            )
+            advice = "choose another name, or another pattern"
         own, kept = RESERVED_NAMESPACES
-        if name == own or name.startswith(kept) or name == self.platform.accounts.namespace:
-            whose = "Hanse itself" if name == self.platform.accounts.namespace else "the cluster itself"
-            message = f"the namespace '{name}', {whence}, is kept for {whose}"
-            self._problem("error", "reserved-name", message, "choose another name", self.source, where)
-        return name
+        if len(name) > NAME_LENGTH:
+            code, why = "name-too-long", f"has {len(name)} characters, and Kubernetes takes {NAME_LENGTH}"
+        elif not _NAME.fullmatch(name):
+            code, why = "not-allowed", "is no name: that is a-z, 0-9 and '-', with no '-' at either end"
+        elif name == accounts:
+            code, why = "reserved-name", "is that of Hanse's own accounts"
+        elif name == own or name.startswith(kept):
+            code, why = "reserved-name", "is kept for the cluster itself"
+        else:
+            return
+        message = f"the namespace '{name}', {whence}, {why}"
+        self._problem("error", code, message, advice, self.source, (where,))
 
     def _label_value(self, tag: str, key: str) -> str:
         """A tag's value as a label's: at most 63 letters, digits, '-', '_' and '.', the first and last no sign."""
@@ -295,6 +306,31 @@ class _Compiling:
         for policy in sorted(set(named)):
             spec = encode(network_policy(policy, named)).decode()
             self._within(NETWORK_POLICY, f"{NETWORK_POLICY}/{policy}", f"{OWN_NAME}-{policy}", {"spec": spec})
+
+    def _objects(self) -> None:
+        """What the landing zone's manifests add."""
+        intent = self.intent
+        plain = {
+            "namespace": self.name,
+            "workspace": intent.workspace,
+            "project": intent.project,
+            "organization": intent.organization,
+        }
+        values = Values(plain, intent.tags, self.quotas, self.source)
+        found, problems = objects(intent.landing_zone_files, values)
+        self.problems += problems
+        for made in found:
+            attributes: dict[str, Value] = {
+                "name": made.name,
+                "namespace": Ref(self.key),
+                "api_version": made.api_version,
+                "object_kind": made.kind,
+                "manifest": made.manifest,
+            }
+            sources = (self.source, self.landing_zone_source, file_source(made.path))
+            self.resources.append(
+                Resource(self._part(made.part), OBJECT, attributes, self.owner, sources=sources)
+            )
 
     def _within(self, kind: str, part: str, name: str, content: Mapping[str, Value]) -> None:
         """Something in the namespace; nothing where it would be empty."""
