@@ -28,7 +28,8 @@ class Converging(Suite):
         await loop.want(*sample.organization(project, sample.project("lab/one", {"reader": ["eve"]})))
         converged = await loop.converge()
         assert converged.result.outcomes
-        assert all(isinstance(outcome, Done) for _, outcome in converged.result.outcomes)
+        failed = [outcome for _, outcome in converged.result.outcomes if not isinstance(outcome, Done)]
+        assert not failed, failed
         await loop.check_converged()
         told = [event for event in await loop.events() if isinstance(event, OwnerConverged)]
         assert project.owner in {event.owner for event in told}

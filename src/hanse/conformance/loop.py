@@ -147,7 +147,8 @@ class Loop:
 
     async def check_converged(self) -> None:
         """Nothing is planned, neither after a sweep nor after looking at each owner alone."""
-        assert not await self.steps(), "the second plan is not empty"
+        steps = await self.steps()
+        assert not steps, f"the second plan is not empty: {steps}"
         for row in [row async for row in self.store.owners()]:
             plan = (await self.survey(row.owner)).plans[row.owner]
             assert not plan.steps, f"looking at {row.owner} alone shows more than the sweep"
