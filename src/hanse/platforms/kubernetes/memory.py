@@ -1,0 +1,86 @@
+"""What a platform remembers between looks at the API server: a cache that can be thrown away at any time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hanse.model import Find, Key, Native
+from hanse.platforms.kubernetes.blocks import FIELD_MANAGER
+from hanse.platforms.kubernetes.wire import Traced
+
+GONE = 0
+"""Stands for an object that we deleted ourselves."""
+SECONDS = 60.0
+"""How long a found role is relied on."""
+
+
+@dataclass
+class Memory:
+    """What was seen at earlier looks, and what the watches are told by it."""
+
+    clock: Callable[[], float] = time.monotonic
+    names: dict[Key, str] = field(default_factory=dict)
+    """Names of namespaces of ours, by key."""
+    keys: dict[str, Key] = field(default_factory=dict)
+    """The same the other way round: whose namespace it is, for hints."""
+    sorts: set[tuple[str, str]] = field(default_factory=set)
+    """API version and kind of objects that landing zones brought."""
+    prints: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By path of the collection, namespace and name: a hash of the part that we decide, when last seen."""
+    _roles: dict[Find, tuple[float, Native]] = field(default_factory=dict)
+
+    def note(self, key: Key, name: str) -> None:
+        """A namespace is ours."""
+        self.names[key] = name
+        self.keys[name] = key
+
+    def forget(self, key: Key) -> None:
+        """A namespace is gone."""
+        name = self.names.pop(key, None)
+        if name is not None and self.keys.get(name) == key:
+            del self.keys[name]
+
+    def saw(self, collection: str, seen: Traced) -> bool:
+        """Remember an object as it is now; whether the part of it that we may decide differs from last time."""
+        at = (collection, seen.metadata.namespace, seen.metadata.name)
+        print_ = _print(seen)
+        if self.prints.get(at) == print_:
+            return False
+        self.prints[at] = print_
+        return True
+
+    def lost(self, collection: str, namespace: str, name: str) -> bool:
+        """Forget an object that is gone; whether it was there, as far as is known."""
+        return self.prints.pop((collection, namespace, name), None) != GONE
+
+    def deleted(self, collection: str, namespace: str, name: str) -> None:
+        """We deleted it ourselves: what is told of that is no news."""
+        self.prints[collection, namespace, name] = GONE
+
+    def role(self, find: Find) -> Native | None:
+        """A role that was found within the last minute."""
+        kept = self._roles.get(find)
+        return kept[1] if kept and self.clock() - kept[0] < SECONDS else None
+
+    def keep_role(self, find: Find, native: Native) -> None:
+        """Remember a role."""
+        self._roles[find] = (self.clock(), native)
+
+
+def _print(seen: Traced) -> int:
+    """A hash of what people write into an object; what controllers report in its status is no part of it."""
+    meta = seen.metadata
+    ours = tuple(bytes(entry.fields) for entry in meta.managed_fields if entry.manager == FIELD_MANAGER)
+    return hash(
+        (
+            tuple(meta.labels.items()),
+            tuple(meta.annotations.items()),
+            meta.deletion_timestamp is None,
+            bytes(seen.spec),
+            bytes(seen.role_ref),
+            bytes(seen.subjects),
+            ours,
+        )
+    )
