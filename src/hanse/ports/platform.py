@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -120,6 +120,39 @@ class PlatformIdentity:
     """The vendor's block of the Platform document, as plain values."""
 
 
+class Zone(Struct, frozen=True):
+    """A landing zone that is declared for a platform."""
+
+    name: str
+    block: dict[str, Any]
+    """The vendor's block of the LandingZone document, as plain values."""
+    files: dict[str, str] = {}
+    """By path: files below the folders that the block names, each the canonical JSON of its documents."""
+
+
+class Bootstrap(Struct, frozen=True):
+    """What a platform's own administrator needs to prepare it."""
+
+    text: str
+    """For the platform's tools, as they read it."""
+    notes: str = ""
+    """For the person: what to do with it."""
+
+
+State = Literal["ok", "warning", "error"]
+
+
+class Check(Struct, frozen=True):
+    """One thing that was looked at: whether it is as it has to be."""
+
+    what: str
+    """In a few words, such as `clock`."""
+    state: State
+    """A warning keeps nothing from working now."""
+    message: str
+    advice: str = ""
+
+
 @dataclass(frozen=True)
 class Vendor:
     """One vendor's registration: all that main needs to join it on."""
@@ -129,3 +162,12 @@ class Vendor:
     """The transport for a bound credential. Raises PlatformUnavailable with advice; does not call the network."""
     platform: Callable[[PlatformIdentity, Transport], Platform]
     """A platform joined to its transport. For validate the transport is one that refuses to be used."""
+    bootstrap: Callable[[PlatformIdentity, Sequence[Zone], str], Bootstrap] | None = None
+    """What prepares a platform for these landing zones: accounts and rights; or, where the text says `flags` or
+    `config`, how people's sign-in is set up in that form. Pure. Raises PlatformUnavailable where it has no such thing.
+    """
+    examine: Callable[[Credential, PlatformIdentity, Sequence[Zone]], Awaitable[Sequence[Check]]] | None = (
+        None
+    )
+    """Look whether a platform can be used by a bound credential, for these landing zones, and by which rights. Reads
+    only; what fails is a check, and none is raised. It makes a connection of its own, as it looks at that too."""
