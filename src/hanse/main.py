@@ -19,7 +19,6 @@ from hanse.desired.settings import PlatformSettings, Settings
 from hanse.desired.vocabulary import Blocks, Vocabulary
 from hanse.foundation.diagnostics import render
 from hanse.ports.platform import (
-    Credential,
     Platform,
     PlatformIdentity,
     PlatformUnavailable,
@@ -28,9 +27,9 @@ from hanse.ports.platform import (
 from hanse.ports.source import Source, SourceError
 from hanse.ports.store import StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
-from hanse.service.estate import Estate, Language, Trouble
+from hanse.service.estate import Estate, Language, Trouble, bound
 
-VENDORS = {"openstack": "hanse.platforms.openstack"}
+VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
 
 
@@ -71,7 +70,9 @@ def language() -> Language:
         )
         for name, v in vendors().items()
     }
-    return Language(Vocabulary(blocks), lambda settings: _platforms(settings, lambda _: _Offline()))
+    return Language(
+        Vocabulary(blocks), lambda settings: _platforms(settings, lambda _: _Offline()), vendors()
+    )
 
 
 def open_source(location: str) -> Source:
@@ -136,22 +137,8 @@ def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
     """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
     from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
 
-    binding = config.credentials.get(platform.credential)
-    if binding is None:
-        return _Offline(
-            f"the credential {platform.credential} is not bound in server.yaml",
-            "bind it under `credentials` to its source, endpoint and platform",
-        )
-    if binding.platform != platform.name:
-        return _Offline(
-            f"the credential {platform.credential} is bound to the platform {binding.platform}",
-            f"a credential is for one platform; bind one of its own to {platform.name}",
-        )
-    credential = Credential(
-        platform.credential, binding.platform, binding.endpoint, binding.source, dict(binding.options)
-    )
     try:
-        inner = vendors()[platform.vendor].connect(credential)
+        inner = vendors()[platform.vendor].connect(bound(config, platform))
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
     return Metered(RateBudget(inner, platform.pace.requests_per_second, platform.pace.concurrency))

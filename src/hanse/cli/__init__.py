@@ -9,6 +9,8 @@ import click
 COMMANDS = {
     "init": "Make a manifest repository that works.",
     "validate": "Check a manifest: all errors at once, with file, line and column.",
+    "bootstrap": "Print what a platform's administrator needs: accounts, rights.",
+    "doctor": "Look whether a platform can be used, and by which rights.",
     "plan": "Show exactly what would be changed, and why.",
     "apply": "Converge the platforms to the manifest.",
     "approve": "Say yes to what waits: deletions, held removals.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hanse.config import ServerConfig
-from hanse.desired.settings import Settings
+from hanse.desired.settings import PlatformSettings, Settings
 from hanse.desired.vocabulary import Vocabulary
-from hanse.ports.platform import Platform
+from hanse.ports.platform import Credential, Platform, PlatformUnavailable, Vendor
 from hanse.ports.source import Source
 from hanse.ports.store import Store
 
@@ -30,6 +30,8 @@ class Language:
     vocabulary: Vocabulary
     offline: Callable[[Settings], Mapping[str, Platform]]
     """Platforms that can compile and nothing else."""
+    vendors: Mapping[str, Vendor] = field(default_factory=dict)
+    """By the names of their blocks."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,21 @@ class Estate:
     """A file of allowed signers, outside the repository; empty: none."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How it waits for what is not possible yet."""
+
+
+def bound(config: ServerConfig, platform: PlatformSettings) -> Credential:
+    """The platform's credential, as server.yaml binds it. Raises PlatformUnavailable where it does not."""
+    binding = config.credentials.get(platform.credential)
+    if binding is None:
+        raise PlatformUnavailable(
+            f"the credential {platform.credential} is not bound in server.yaml",
+            "bind it under `credentials` to its source, endpoint and platform",
+        )
+    if binding.platform != platform.name:
+        raise PlatformUnavailable(
+            f"the credential {platform.credential} is bound to the platform {binding.platform}",
+            f"a credential is for one platform; bind one of its own to {platform.name}",
+        )
+    return Credential(
+        platform.credential, binding.platform, binding.endpoint, binding.source, dict(binding.options)
+    )

@@ -1,0 +1,51 @@
+"""`hanse doctor`."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from hanse.cli.render import console, plain
+from hanse.cli.session import ERROR, OK, count, print_json, run
+from hanse.ports.platform import Check
+from hanse.service.doctor import doctor
+from hanse.service.estate import Estate
+
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+@click.command()
+@click.argument("platform")
+@click.option("--json", "as_json", is_flag=True, help="Write all checks as JSON.")
+@click.pass_context
+def command(ctx: click.Context, platform: str, as_json: bool) -> None:
+    """Look whether a PLATFORM can be used: reached and trusted, by which account, with just the rights it needs.
+
+    Changes nothing. Exit code 1 if something keeps it from working.
+    """
+
+    async def job(estate: Estate) -> int:
+        checks = await doctor(estate, platform)
+        if as_json:
+            print_json(checks)
+        else:
+            _show(checks)
+        return ERROR if any(check.state == "error" for check in checks) else OK
+
+    run(ctx, job)
+
+
+def _show(checks: list[Check]) -> None:
+    out = console()
+    for check in checks:
+        mark, colour = MARKS[check.state]
+        line = Text(f"{mark} ", style=f"bold {colour}")
+        line.append(f"{check.what}: ", style="bold default")
+        line.append(plain(check.message), style="not bold default")
+        if check.advice:
+            line.append(f"\n  {plain(check.advice)}", style="not bold dim default")
+        out.print(line)
+    errors = sum(check.state == "error" for check in checks)
+    warnings = sum(check.state == "warning" for check in checks)
+    well = "[bold green]It can be used[/]" if not errors else "[bold red]It cannot be used as it is[/]"
+    out.print(f"{well}: {count(errors, 'error')}, {count(warnings, 'warning')}")

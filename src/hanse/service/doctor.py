@@ -1,0 +1,38 @@
+"""Whether a platform can be used as it is bound: reached, trusted, and with just the rights that are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hanse.ports.platform import Check, PlatformUnavailable
+from hanse.service.bootstrap import identity, named, zones
+from hanse.service.estate import Estate, Trouble, bound
+from hanse.service.validate import Checked, check_commit
+
+
+async def doctor(estate: Estate, name: str) -> list[Check]:
+    """What was found about the platform of that name. Changes nothing. Raises Trouble, SourceError and StoreError."""
+    branch = estate.config.repository.branch if estate.config.repository else ""
+    estate.source.fetch(branch)
+    commit = estate.source.head(branch)
+    checked = await check_commit(estate.source, estate.language, commit, estate.now(), estate.store)
+    if checked.settings is None:
+        raise Trouble("the manifest has errors", "`hanse validate` lists them")
+    platform = named(checked.settings, name)
+    examine = estate.language.vendors[platform.vendor].examine
+    if examine is None:
+        raise Trouble(f"platforms of {platform.vendor} cannot be examined")
+    declared = zones(checked.manifest, name)
+    try:
+        credential = bound(estate.config, platform)
+    except PlatformUnavailable as error:
+        return [*_of_manifest(checked), Check("credential", "error", str(error), error.advice)]
+    found: Sequence[Check] = await examine(credential, identity(checked.settings, platform), declared)
+    return [*_of_manifest(checked), *found]
+
+
+def _of_manifest(checked: Checked) -> list[Check]:
+    if checked.is_sound:
+        return []
+    said = f"commit {checked.commit[:8]} has errors, so that rights may be wanted otherwise than is told here"
+    return [Check("manifest", "error", said, "`hanse validate` lists them")]
