@@ -1,0 +1,452 @@
+"""Whether a cluster can be used by a bound credential: reached, trusted, understood; with just the rights it takes.
+
+Only reads, and asks the API server what it would allow (reviews of the account itself, which change nothing). The
+rights are those of `permissions`, so what `bootstrap` gives is what is looked for here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from hanse.platforms.kubernetes import auth
+from hanse.platforms.kubernetes.blocks import PlatformBlock
+from hanse.platforms.kubernetes.client import Broken, Failed, Kubernetes, unavailable
+from hanse.platforms.kubernetes.paths import CLUSTER_ROLES
+from hanse.platforms.kubernetes.permissions import (
+    MANAGEMENT,
+    RBAC_GROUP,
+    Permission,
+    manifests,
+    mapped_roles,
+    permissions,
+    resource_of,
+)
+from hanse.ports.platform import Check, Credential, PlatformIdentity, PlatformUnavailable, State, Zone
+from hanse.ports.transport import Call, NotAllowed, NotSent, Reply, TransportError
+
+if TYPE_CHECKING:
+    from hanse.transport.http import Http
+
+AT_ONCE = 8
+SOON = timedelta(days=14)
+"""An end that is nearer is told as a warning."""
+TOKEN_SOON = timedelta(hours=1)
+"""Tokens are renewed by themselves or by a script, and live for hours or days."""
+CLOCK_SECONDS, CLOCK_LIMIT = 5.0, 30.0
+"""Apart by more than the first is told; more than the second makes new tokens and certificates invalid."""
+APPLY_SINCE = (1, 22)
+"""Server-side apply is general from there on (Kubernetes 1.22, release notes)."""
+SHOWN = 6
+_VERSION = re.compile(r"v(\d{1,3})\.(\d{1,4})[0-9A-Za-z.+-]{0,60}")
+_SELF = {
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("certificates.k8s.io", "clustertrustbundles"),
+}
+"""What every account may do (bootstrappolicy/policy.go: system:basic-user, system:cluster-trust-bundle-discovery)."""
+
+
+class Right(NamedTuple):
+    """One thing that may be done."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+    """Empty: to all of them."""
+
+    def __str__(self) -> str:
+        """As people say it."""
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {what}" + (f" {self.name}" if self.name else "")
+
+
+async def examine(credential: Credential, identity: PlatformIdentity, zones: Sequence[Zone]) -> list[Check]:
+    """All checks, in an order in which each stands on those before it; what fails is one of them."""
+    try:
+        account = auth.sign_in(credential)
+    except PlatformUnavailable as error:
+        return [Check("credential", "error", str(error), error.advice)]
+    transport = auth.carried_for(account, credential)
+    examination = _Examination(identity, zones, account)
+    try:
+        await examination.all(transport, credential)
+    finally:
+        await transport.close()
+    return examination.checks
+
+
+class _Version(Struct, frozen=True, rename="camel"):
+    git_version: str = ""
+
+
+class _Person(Struct, frozen=True, rename="camel"):
+    username: str = ""
+    groups: tuple[str, ...] = ()
+
+
+class _WhoStatus(Struct, frozen=True, rename="camel"):
+    user_info: _Person = _Person()
+
+
+class _Who(Struct, frozen=True):
+    status: _WhoStatus = _WhoStatus()
+
+
+class _MayStatus(Struct, frozen=True):
+    allowed: bool = False
+
+
+class _May(Struct, frozen=True):
+    status: _MayStatus = _MayStatus()
+
+
+class _Rule(Struct, frozen=True, rename="camel"):
+    verbs: tuple[str, ...] = ()
+    api_groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    resource_names: tuple[str, ...] = ()
+
+
+class _RulesStatus(Struct, frozen=True, rename="camel"):
+    resource_rules: tuple[_Rule, ...] = ()
+    incomplete: bool = False
+
+
+class _Rules(Struct, frozen=True):
+    status: _RulesStatus = _RulesStatus()
+
+
+class _ClusterRole(Struct, frozen=True):
+    rules: tuple[_Rule, ...] | None = None
+
+
+_T = TypeVar("_T")
+
+
+class _Examination:
+    """The working state of one examination."""
+
+    def __init__(self, identity: PlatformIdentity, zones: Sequence[Zone], account: auth.Account) -> None:
+        self.identity = identity
+        self.block = msgspec.convert(identity.block, PlatformBlock)
+        self.zones = zones
+        self.account = account
+        self.checks: list[Check] = []
+        self.needed = [row for row in permissions(zones) if row.account == MANAGEMENT]
+
+    async def all(self, transport: Http, credential: Credential) -> None:
+        """Everything, until something fails without which nothing else can be asked."""
+        try:
+            await self._connection(transport, credential)
+            self.client = Kubernetes(transport)
+            await self._server()
+            await self._who()
+            await self._rights()
+            await self._beyond()
+            await asyncio.gather(*(self._role(name) for name in mapped_roles(self.zones)))
+            for version, kind in dict.fromkeys((v, k) for zone in self.zones for v, k, _ in manifests(zone)):
+                await self._kind(version, kind)
+        except PlatformUnavailable as error:
+            self._add("API server", "error", str(error), error.advice)
+        except (Failed, Broken, TransportError) as error:
+            told = unavailable(error)
+            self._add("API server", "error", str(told), told.advice)
+
+    # What is looked at
+
+    async def _connection(self, transport: Http, credential: Credential) -> None:
+        from hanse.transport.certificate import read  # noqa: PLC0415 (its package is slow to load)
+
+        try:
+            shown = await transport.certificate()
+        except NotSent as error:
+            distrusted = "certificate" in str(error)
+            raise PlatformUnavailable(
+                str(error),
+                "give the certificate of the cluster's authority: `certificate-authority` in the kubeconfig, or "
+                "`options: {cacert: FILE}` in server.yaml"
+                if distrusted
+                else "is the bound endpoint right, and the API server running?",
+            ) from None
+        except NotAllowed as error:
+            raise PlatformUnavailable(str(error), error.advice) from None
+        if not shown:
+            self._add(
+                "certificate",
+                "warning",
+                "the connection is without TLS, which only this machine can be reached by",
+            )
+            return
+        certificate = read(shown)
+        if credential.options.get("insecure"):
+            self._add(
+                "certificate",
+                "warning",
+                "the server's certificate is not checked: whoever is on the way can read the token",
+                "take `insecure` out of the credential's options, and give `cacert`",
+            )
+        self._end(
+            "certificate",
+            "the server's certificate",
+            certificate.until,
+            SOON,
+            "have it renewed on the server",
+        )
+
+    async def _server(self) -> None:
+        before = datetime.now(UTC)
+        reply = await self.client.call(Call("GET", "/version", label="version"))
+        self._clock(reply, before, datetime.now(UTC))
+        try:
+            found = _VERSION.fullmatch(msgspec.json.decode(reply.body, type=_Version).git_version)
+        except msgspec.DecodeError:
+            found = None
+        if found is None:
+            raise PlatformUnavailable(
+                "no Kubernetes API server answers at the bound endpoint", "bind the address of one"
+            )
+        await self.client.discover()
+        if (int(found[1]), int(found[2])) < APPLY_SINCE:
+            self._add(
+                "version",
+                "error",
+                f"Kubernetes {found[0]} has no server-side apply that can be relied on",
+                "update it to 1.22 or later",
+            )
+        else:
+            self._add("version", "ok", f"Kubernetes {found[0]}, with core v1 and {RBAC_GROUP}/v1")
+
+    def _clock(self, reply: Reply, before: datetime, after: datetime) -> None:
+        try:
+            told = parsedate_to_datetime(reply.headers.get("date", "")).replace(tzinfo=UTC)
+        except ValueError:
+            self._add("clock", "warning", "the server does not tell its time")
+            return
+        # The header has whole seconds, cut off, and was written at some moment between.
+        apart = max((before - told).total_seconds() - 1, (told - after).total_seconds(), 0)
+        said = f"the clocks here and there are {apart:.0f} s apart"
+        if apart <= CLOCK_SECONDS:
+            self._add("clock", "ok", "the clock here and the server's go alike")
+        else:
+            state: State = "error" if apart > CLOCK_LIMIT else "warning"
+            self._add("clock", state, said, "let both follow a time server (NTP)")
+
+    async def _who(self) -> None:
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        try:
+            who = (await self._ask(path, "who am I", {}, _Who)).status.user_info
+        except Failed as error:
+            if error.code != 404:
+                raise
+            self._add("account", "ok", "accepted; the server is too old to say whose it is (before 1.28)")
+        else:
+            if "system:masters" in who.groups:
+                self._add(
+                    "account",
+                    "warning",
+                    f"signed in as {who.username}, in the group system:masters, which may do everything",
+                    f"use an account of its own: `hanse bootstrap kubernetes {self.identity.name}`",
+                )
+            else:
+                self._add("account", "ok", f"signed in as {who.username}")
+        for proof in self.account.validity():
+            soon = TOKEN_SOON if proof.what == "the token" else SOON
+            self._end("credential", proof.what, proof.until, soon, "have a new one made")
+
+    async def _rights(self) -> None:
+        """One check for each row of the table; each right is asked for by itself."""
+        asked = [(row, right) for row in self.needed for right in rights(row)]
+        allowed = await _each(self._may(right) for _, right in asked)
+        lacking: dict[Permission, list[Right]] = {row: [] for row in self.needed}
+        for (row, right), yes in zip(asked, allowed, strict=True):
+            if not yes:
+                lacking[row].append(right)
+        for row, missing in lacking.items():
+            if missing:
+                self._add(
+                    "right",
+                    "error",
+                    f"it may not {_some(missing)}: {row.why}",
+                    f"apply what `hanse bootstrap kubernetes {self.identity.name}` prints",
+                )
+            else:
+                self._add("right", "ok", f"{_some(rights(row))}: {row.why}")
+
+    async def _beyond(self) -> None:
+        namespace = self.block.accounts.namespace
+        review = await self._ask(
+            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+            "list rights",
+            {"namespace": namespace},
+            _Rules,
+        )
+        extra = [r for rule in review.status.resource_rules for r in _spread(rule) if not self._is_needed(r)]
+        grave: dict[str, list[Right]] = {}
+        for right in dict.fromkeys(extra):
+            grave.setdefault(_danger(right), []).append(right)
+        advice = (
+            f"take it away: what is needed is printed by `hanse bootstrap kubernetes {self.identity.name}`"
+        )
+        for danger, some in sorted(grave.items(), reverse=True):
+            told = f"it may {_some(some)}, and needs not"
+            self._add("right beyond need", "warning", told + (f": {danger}" if danger else ""), advice)
+        if review.status.incomplete:
+            self._add(
+                "right beyond need",
+                "warning",
+                "the server cannot list all rights: it asks others than RBAC too",
+            )
+        elif not extra:
+            self._add("right beyond need", "ok", f"none, as seen from namespace {namespace}")
+
+    def _is_needed(self, right: Right) -> bool:
+        if (right.group, right.resource) in _SELF:
+            return True
+        return any(
+            right.group == row.group
+            and right.resource in row.resources
+            and right.verb in row.verbs
+            and (not row.names or right.name in row.names)
+            for row in self.needed
+        )
+
+    async def _role(self, name: str) -> None:
+        try:
+            role = await self.client.find(f"{CLUSTER_ROLES}/{name}", _ClusterRole, "get clusterrole")
+        except Failed as error:
+            if error.code != 403:
+                raise
+            return  # the right is missing, which is told above
+        zones = [zone.name for zone in self.zones if name in mapped_roles([zone])]
+        if role is None:
+            self._add(
+                "role",
+                "error",
+                f"there is no ClusterRole {name}, which is mapped by landing zone {', '.join(zones)}",
+                "make it, or map another one in `kubernetes.roles`",
+            )
+        elif not role.rules:
+            self._add("role", "warning", f"the ClusterRole {name} gives no right at all", "give it rules")
+        else:
+            self._add("role", "ok", f"ClusterRole {name} is there")
+
+    async def _kind(self, version: str, kind: str) -> None:
+        known, what = await self.client.resource(version, kind), f"{kind} of {version}"
+        if known is None:
+            advice = "install what brings it, or take it out of the landing zone's manifests"
+            self._add("kind", "error", f"the server knows no {what}", advice)
+        elif not known.namespaced:
+            advice = "take it out of the landing zone's manifests"
+            self._add("kind", "error", f"{what} belongs to the whole cluster, not to a namespace", advice)
+        elif known.name != resource_of(kind):
+            self._add(
+                "kind",
+                "warning",
+                f"the server calls {what} {known.name}, and bootstrap prints rights for {resource_of(kind)}",
+                f"in what bootstrap prints, write {known.name} instead",
+            )
+        else:
+            self._add("kind", "ok", f"{what} is known, as {known.name}")
+
+    # Small things
+
+    async def _may(self, right: Right) -> bool:
+        attributes = {
+            "group": right.group,
+            "resource": right.resource,
+            "verb": right.verb,
+            "name": right.name,
+        }
+        body = {"resourceAttributes": {name: value for name, value in attributes.items() if value}}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return (await self._ask(path, "ask for a right", body, _May)).status.allowed
+
+    async def _ask(self, path: str, label: str, spec: Mapping[str, object], kind: type[_T]) -> _T:
+        """A review: a POST that changes nothing. Raises as the client's `get`."""
+        reply = await self.client.call(Call("POST", path, body={"spec": spec}, label=label))
+        try:
+            return msgspec.json.decode(reply.body, type=kind)
+        except msgspec.DecodeError:
+            raise Broken(f"{label}: the reply is none of the API") from None
+
+    def _end(self, what: str, whose: str, until: datetime, soon: timedelta, advice: str) -> None:
+        left = until - datetime.now(UTC)
+        said = f"{whose} holds until {until:%Y-%m-%d %H:%M} UTC"
+        if left <= timedelta():
+            self._add(what, "error", f"{whose} expired at {until:%Y-%m-%d %H:%M} UTC", advice)
+        elif left < soon:
+            self._add(what, "warning", said, advice)
+        else:
+            self._add(what, "ok", said)
+
+    def _add(self, what: str, state: State, message: str, advice: str = "") -> None:
+        self.checks.append(Check(what, state, message, advice))
+
+
+def rights(row: Permission) -> Iterator[Right]:
+    """Each single right of a rule."""
+    for resource in row.resources:
+        for verb in row.verbs:
+            for name in row.names or ("",):
+                yield Right(row.group, resource, verb, name)
+
+
+def _spread(rule: _Rule) -> Iterator[Right]:
+    for group in rule.api_groups:
+        for resource in rule.resources:
+            for verb in rule.verbs:
+                for name in rule.resource_names or ("",):
+                    yield Right(group, resource, verb, name)
+
+
+def _danger(right: Right) -> str:
+    """What could be done with a right that nobody needs; empty where it is not much."""
+    if "*" in (right.group, right.resource, right.verb):
+        return "* is everything"
+    match right.group, right.resource, right.verb:
+        case _, "clusterroles" | "roles", "bind":
+            return "it could give roles that no landing zone maps"
+        case _, "clusterroles" | "roles", "escalate":
+            return "it could give itself and others every right"
+        case _, _, "impersonate":
+            return "it could act as somebody else"
+        case _, "clusterroles" | "roles" | "clusterrolebindings", "create" | "update" | "patch":
+            return "it could change what others may do everywhere"
+        case "", "secrets", "get" | "list" | "watch":
+            return "it could read passwords and keys"
+        case "", "serviceaccounts/token" | "pods/exec" | "pods/attach" | "nodes/proxy", _:
+            return "it could act as what runs in the cluster"
+    return ""
+
+
+def _some(found: Iterable[Right]) -> str:
+    """Rights in short: verbs of one thing together, and names with the same verbs."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right in found:
+        verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
+    names: dict[Right, list[str]] = {}
+    for (group, resource, name), some in verbs.items():
+        names.setdefault(Right(group, resource, ", ".join(some)), []).append(name)
+    told = [str(right._replace(name=", ".join(filter(None, some)))) for right, some in names.items()]
+    rest = len(told) - SHOWN
+    return "; ".join(told[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+async def _each(work: Iterable[Awaitable[_T]]) -> list[_T]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: Awaitable[_T]) -> _T:
+        async with places:
+            return await item
+
+    return await asyncio.gather(*map(one, work))
