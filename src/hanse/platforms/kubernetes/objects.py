@@ -286,7 +286,9 @@ class _Reading:
         if pairs is None:
             return
         if not isinstance(pairs, dict):
-            self.wrong("wrong-type", f"'{field}' is a mapping of text to text", "", ("metadata", field))
+            self.wrong(
+                "wrong-type", f"'{field}' is no mapping", "write `key: text` below it", ("metadata", field)
+            )
             return
         for key, value in pairs.items():
             steps = ("metadata", field, key)
