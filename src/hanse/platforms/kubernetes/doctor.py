@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
@@ -30,18 +29,14 @@ from hanse.platforms.kubernetes.permissions import (
     resource_of,
 )
 from hanse.ports.platform import Check, Credential, PlatformIdentity, PlatformUnavailable, State, Zone
-from hanse.ports.transport import Call, NotAllowed, NotSent, Reply, TransportError
+from hanse.ports.transport import Call, NotAllowed, NotSent, TransportError
 
 if TYPE_CHECKING:
     from hanse.transport.http import Http
 
 AT_ONCE = 8
-SOON = timedelta(days=14)
-"""An end that is nearer is told as a warning."""
 TOKEN_SOON = timedelta(hours=1)
 """Tokens are renewed by themselves or by a script, and live for hours or days."""
-CLOCK_SECONDS, CLOCK_LIMIT = 5.0, 30.0
-"""Apart by more than the first is told; more than the second makes new tokens and certificates invalid."""
 APPLY_SINCE = (1, 22)
 """Server-side apply is general from there on (Kubernetes 1.22, release notes)."""
 SHOWN = 6
@@ -165,48 +160,28 @@ class _Examination:
     # What is looked at
 
     async def _connection(self, transport: Http, credential: Credential) -> None:
-        from hanse.transport.certificate import read  # noqa: PLC0415 (its package is slow to load)
+        from hanse.transport import checks  # noqa: PLC0415 (its package is slow to load)
 
         try:
-            shown = await transport.certificate()
+            insecure = bool(credential.options.get("insecure"))
+            self.checks += await checks.of_certificate(transport, insecure=insecure)
         except NotSent as error:
-            distrusted = "certificate" in str(error)
-            raise PlatformUnavailable(
-                str(error),
+            advice = (
                 "give the certificate of the cluster's authority: `certificate-authority` in the kubeconfig, or "
                 "`options: {cacert: FILE}` in server.yaml"
-                if distrusted
-                else "is the bound endpoint right, and the API server running?",
-            ) from None
+                if "certificate" in str(error)
+                else "is the bound endpoint right, and the API server running?"
+            )
+            raise PlatformUnavailable(str(error), advice) from None
         except NotAllowed as error:
             raise PlatformUnavailable(str(error), error.advice) from None
-        if not shown:
-            self._add(
-                "certificate",
-                "warning",
-                "the connection is without TLS, which only this machine can be reached by",
-            )
-            return
-        certificate = read(shown)
-        if credential.options.get("insecure"):
-            self._add(
-                "certificate",
-                "warning",
-                "the server's certificate is not checked: whoever is on the way can read the token",
-                "take `insecure` out of the credential's options, and give `cacert`",
-            )
-        self._end(
-            "certificate",
-            "the server's certificate",
-            certificate.until,
-            SOON,
-            "have it renewed on the server",
-        )
 
     async def _server(self) -> None:
-        before = datetime.now(UTC)
+        from hanse.transport import checks  # noqa: PLC0415 (as above)
+
+        asked_at = datetime.now(UTC)
         reply = await self.client.call(Call("GET", "/version", label="version"))
-        self._clock(reply, before, datetime.now(UTC))
+        self.checks.append(checks.of_clocks(reply, asked_at, datetime.now(UTC)))
         try:
             found = _VERSION.fullmatch(msgspec.json.decode(reply.body, type=_Version).git_version)
         except msgspec.DecodeError:
@@ -226,22 +201,9 @@ class _Examination:
         else:
             self._add("version", "ok", f"Kubernetes {found[0]}, with core v1 and {RBAC_GROUP}/v1")
 
-    def _clock(self, reply: Reply, before: datetime, after: datetime) -> None:
-        try:
-            told = parsedate_to_datetime(reply.headers.get("date", "")).replace(tzinfo=UTC)
-        except ValueError:
-            self._add("clock", "warning", "the server does not tell its time")
-            return
-        # The header has whole seconds, cut off, and was written at some moment between.
-        apart = max((before - told).total_seconds() - 1, (told - after).total_seconds(), 0)
-        said = f"the clocks here and there are {apart:.0f} s apart"
-        if apart <= CLOCK_SECONDS:
-            self._add("clock", "ok", "the clock here and the server's go alike")
-        else:
-            state: State = "error" if apart > CLOCK_LIMIT else "warning"
-            self._add("clock", state, said, "let both follow a time server (NTP)")
-
     async def _who(self) -> None:
+        from hanse.transport import checks  # noqa: PLC0415 (as above)
+
         path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
         try:
             who = (await self._ask(path, "who am I", {}, _Who)).status.user_info
@@ -260,8 +222,10 @@ class _Examination:
             else:
                 self._add("account", "ok", f"signed in as {who.username}")
         for proof in self.account.validity():
-            soon = TOKEN_SOON if proof.what == "the token" else SOON
-            self._end("credential", proof.what, proof.until, soon, "have a new one made")
+            soon = TOKEN_SOON if proof.what == "the token" else checks.SOON
+            self.checks.append(
+                checks.ending("credential", proof.what, proof.until, soon, "have a new one made")
+            )
 
     async def _rights(self) -> None:
         """One check for each row of the table; each right is asked for by itself."""
@@ -378,16 +342,6 @@ class _Examination:
             return msgspec.json.decode(reply.body, type=kind)
         except msgspec.DecodeError:
             raise Broken(f"{label}: the reply is none of the API") from None
-
-    def _end(self, what: str, whose: str, until: datetime, soon: timedelta, advice: str) -> None:
-        left = until - datetime.now(UTC)
-        said = f"{whose} holds until {until:%Y-%m-%d %H:%M} UTC"
-        if left <= timedelta():
-            self._add(what, "error", f"{whose} expired at {until:%Y-%m-%d %H:%M} UTC", advice)
-        elif left < soon:
-            self._add(what, "warning", said, advice)
-        else:
-            self._add(what, "ok", said)
 
     def _add(self, what: str, state: State, message: str, advice: str = "") -> None:
         self.checks.append(Check(what, state, message, advice))
