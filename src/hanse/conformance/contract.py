@@ -25,6 +25,7 @@ CATEGORIES = {
     "renaming": "a container can get another name",
     "known people": "the cloud knows who there is, so that somebody can be unknown to it",
     "small pages": "lists can be read in pages of at most ten rows",
+    "hints": "it can be listened to, and tells whose things change as they do",
     "page counts": "it can be told that a well-formed page lacks rows",
 }
 """What a platform may lack, by name: never excused by a vendor's name."""

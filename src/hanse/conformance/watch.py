@@ -29,6 +29,8 @@ class WatchedTransport:
 
     inner: Transport
     calls: list[Call] = field(default_factory=list)
+    streams: list[Call] = field(default_factory=list)
+    """Calls for a stream."""
     locked: bool = False
     """The account is not accepted any more."""
 
@@ -42,7 +44,7 @@ class WatchedTransport:
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
         """The inner transport's lines."""
-        self.calls.append(call)
+        self.streams.append(call)
         async for line in self.inner.stream(call):
             yield line
 

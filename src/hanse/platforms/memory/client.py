@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from hanse.model import NotYet, Refused, Unsure
-from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply, Transport
+from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply, Transport, TransportError
 
 Row = dict[str, Any]
 PAGE_SIZE = 100
@@ -60,6 +61,18 @@ class Client:
         """Change something; the row as it is now, empty after a deletion. Raises Failed."""
         label = f"{method.lower()} {collection}"
         return await self._call(method, "/".join(("", collection, *path)), {}, body, label) or {}
+
+    async def changes(self) -> AsyncGenerator[list[str], None]:
+        """The marks of what changes, as it happens; an empty list once it listens. Raises Failed when it broke."""
+        call = Call("GET", "/changes", label="watch changes")
+        try:
+            async with aclosing(self._transport.stream(call)) as lines:  # type: ignore[type-var]
+                async for line in lines:
+                    yield msgspec.json.decode(line, type=list[str])
+        except (TransportError, msgspec.DecodeError) as error:
+            raise Failed(
+                NotYet(RETRY_SECONDS, f"the stream of changes broke: {type(error).__name__}")
+            ) from error
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, str], body: Row | None = None, label: str = ""

@@ -5,6 +5,7 @@ network. It knows nothing of Hanse: a `mark` is a text that whoever makes a thin
 
     /folders /spaces /groups     things: POST, PATCH, DELETE; a space may lie in a folder
     /users /roles                read only through the surface; `add_user` and `add_role` make them
+    /changes                     a stream: the marks of what changes, as it happens
     /memberships/{group}/{user}  and /assignments/{target}/{role}/{subject}: links, PUT and DELETE
 
 What is assigned on a folder holds in all its spaces, what is assigned on `root` holds everywhere.
@@ -66,8 +67,9 @@ class Cloud:
         return Reply(status, {"content-type": "application/json"}, msgspec.json.encode(content))
 
     def watch(self) -> asyncio.Queue[bytes]:
-        """A queue that gets a JSON list of marks for each change from now on."""
+        """A queue that gets a JSON list of marks for each change from now on; an empty one is there at once."""
         self._watchers.append(asyncio.Queue())
+        self._watchers[-1].put_nowait(b"[]")
         return self._watchers[-1]
 
     def unwatch(self, queue: asyncio.Queue[bytes]) -> None:
@@ -214,7 +216,7 @@ class CloudTransport:
         return self._cloud.answer(call)
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
-        """`GET /changes`: a line for each change from now on, with the marks that it is about."""
+        """`GET /changes`: an empty list, then a line for each change from there on, with the marks that it is about."""
         queue = self._cloud.watch()
         try:
             while True:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 from hanse.desired.compiled import Compiled
 from hanse.desired.intent import Directory, Intent
-from hanse.model import Access, Outcome, Step
+from hanse.model import Access, Key, Outcome, Owner, Step, owner_of
 from hanse.observed import Observation
 from hanse.platforms.memory.access import access
 from hanse.platforms.memory.blocks import LandingZoneBlock, PlatformBlock
-from hanse.platforms.memory.client import Client
+from hanse.platforms.memory.client import Client, Failed
 from hanse.platforms.memory.cloud import Cloud, CloudTransport
 from hanse.platforms.memory.compile import compile_intent
 from hanse.platforms.memory.kinds import KINDS
@@ -20,6 +22,8 @@ from hanse.platforms.memory.perform import perform
 from hanse.ports.platform import Credential, Description, PlatformIdentity, Scope, Vendor
 from hanse.ports.transport import Transport
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0
+"""Before it listens again to a stream that broke."""
 DESCRIPTION = Description("memory", KINDS, PlatformBlock, LandingZoneBlock)
 
 
@@ -31,11 +35,16 @@ class MemoryPlatform:
     """A cloud in memory, as the core sees every cloud."""
 
     def __init__(
-        self, identity: PlatformIdentity, transport: Transport, now: Callable[[], datetime] = _utc_now
+        self,
+        identity: PlatformIdentity,
+        transport: Transport,
+        now: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._identity = identity
         self._client = Client(transport)
         self._now = now
+        self._sleep = sleep
 
     def describe(self) -> Description:
         """Kinds and blocks."""
@@ -52,6 +61,26 @@ class MemoryPlatform:
     def access(self, observation: Observation) -> Sequence[Access]:
         """Direct, by group, and inherited from folders and from the root."""
         return access(observation)
+
+    async def hints(self) -> AsyncIterator[frozenset[Owner] | None]:
+        """Owners of what changes, as it happens; None whenever it begins to listen."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            heard = False
+            with suppress(Failed):
+                async with aclosing(self._client.changes()) as changes:
+                    async for marks in changes:
+                        yield self._owners(marks) if heard else None
+                        heard, pause = True, FIRST_PAUSE_SECONDS
+            await self._sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _owners(self, marks: Iterable[str]) -> frozenset[Owner]:
+        keys = (Key.parse(mark) for mark in marks)
+        mine = self._identity.organization
+        return frozenset(
+            owner_of(key, self._identity.name) for key in keys if key and key.organization == mine
+        )
 
     async def perform(self, step: Step) -> Outcome:
         """One write, or none where it holds already."""
