@@ -3,7 +3,19 @@
 Nothing here knows where the accepted state came from.
 """
 
+from hanse.reconcile.loop import Force, Loop
 from hanse.reconcile.passes import Converged, Pass
 from hanse.reconcile.survey import Inherited, People, Survey, World, has_new_hour, survey
 
-__all__ = ["Converged", "Inherited", "Pass", "People", "Survey", "World", "has_new_hour", "survey"]
+__all__ = [
+    "Converged",
+    "Force",
+    "Inherited",
+    "Loop",
+    "Pass",
+    "People",
+    "Survey",
+    "World",
+    "has_new_hour",
+    "survey",
+]

@@ -36,10 +36,12 @@ FEW = 50
 """Owners that are read one by one whatever their share."""
 SWEEP_FROM = 0.2
 """Share of a platform's owners from which one sweep is cheaper than reading them one by one."""
+TURN = 20
+"""Owners that are compiled or planned before others have their turn."""
 
 
 class People:
-    """Directories of earlier convergences, each read and compared once in a pass."""
+    """Directories of earlier convergences, each read and compared once."""
 
     def __init__(self) -> None:
         self._directories: dict[str, Directory | None] = {}
@@ -50,6 +52,11 @@ class People:
         if digest not in self._directories:
             self._directories[digest] = await _content(store, digest, Directory)
         return self._directories[digest]
+
+    def forget(self) -> None:
+        """Let go of all of them; they are read again where they are needed."""
+        self._directories.clear()
+        self._differences.clear()
 
     async def differ(self, world: World, row: OwnerRow) -> bool:
         """Whether people or groups that concern an owner are not those that it was last converged with."""
@@ -185,8 +192,12 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
             unavailable={name: PlatformUnavailable(f"the platform {name} is not declared any more", advice)}
         )
     now = world.now()
-    compiled = {r.owner: platform.compile(r.accepted.intent, world.directory, now) for r in rows}
-    applied = {row.owner: await _applied(world, platform, row, compiled[row.owner], now) for row in rows}
+    compiled: dict[Owner, Compiled] = {}
+    applied: dict[Owner, Compiled | None] = {}
+    for number, row in enumerate(rows):
+        await _let_others_work(number)
+        compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
+        applied[row.owner] = await _applied(world, platform, row, compiled[row.owner], now)
     scope = Scope(
         None if sweep else tuple(compiled),
         _finds(compiled.values()) | _finds(c for c in applied.values() if c is not None),
@@ -198,7 +209,8 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         return Survey(unavailable={name: error})
     kinds = {spec.name: spec for spec in platform.describe().kinds}
     plans: dict[Owner, Plan] = {}
-    for row in rows:
+    for number, row in enumerate(rows):
+        await _let_others_work(number)
         rules = _rules(world, row, kinds)
         if any(problem.severity == "error" for problem in compiled[row.owner].problems):
             plan = Plan(row.owner)
@@ -216,6 +228,12 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         inherited=inherited,
         compiled_at={name: now},
     )
+
+
+async def _let_others_work(number: int) -> None:
+    """So that a sweep of many owners holds up nobody who has a repair to make."""
+    if number % TURN == TURN - 1:
+        await asyncio.sleep(0)
 
 
 def _inherited(name: str, platform: Platform, observation: Observation) -> tuple[Inherited, ...]:
