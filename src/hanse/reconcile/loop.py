@@ -1,0 +1,438 @@
+"""The loop: keep what is accepted in force, for as long as the process lives.
+
+Everything is read again at each look, so nothing here has to be remembered: the work rows of the store say which owner
+is due, and whoever knows of a change marks owners. Hints mark what changed on a platform, sweeps mark what hints
+missed, the clock brings what begins or ends, and whoever accepts marks what is wanted anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from hanse.apply import Result
+from hanse.desired.intent import Directory, Intent
+from hanse.model import NotYet, Owner, Refused
+from hanse.plan import Plan
+from hanse.plan.fights import WITHIN
+from hanse.ports.platform import Hints, Platform, PlatformUnavailable
+from hanse.ports.store import OwnerRow, StoreError, Work
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept, Told
+from hanse.reconcile.noting import conclude_open_steps, note
+from hanse.reconcile.passes import Converged, Pass
+from hanse.reconcile.survey import FEW, SWEEP_FROM, Survey, World, survey
+
+PASSES = 4
+"""Looks under way at once on one platform."""
+BATCH = 200
+"""Owners of one look, where they are read one by one."""
+COLLECT_SECONDS = 0.02
+"""How long hints are collected: one change of a person is often several of the platform."""
+LISTEN_SECONDS = 5.0
+"""How long the first sweep waits for a platform to be listened to, so that nothing falls between."""
+NAP_SECONDS = 30.0
+"""How long nobody looks at the clock at most: it may be set, and a machine may sleep."""
+BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Between looks at what waits, by their number."""
+HEALTHY = timedelta(minutes=10)
+"""What went well for so long may fail again as if for the first time."""
+BOUNDARY = "a grant begins or ends, or a fight is over"
+
+
+@dataclass(frozen=True)
+class Force:
+    """What is in force: what is accepted, and the platforms to hold to it."""
+
+    world: World
+    commit: str
+    standing: Callable[[OwnerRow], OwnerRow] = lambda row: row
+    """A row of the store less what was revoked since."""
+
+
+class Loop:
+    """Keeps all platforms. `run` lives until `stop`; everything else may be called meanwhile."""
+
+    def __init__(self, force: Force, told: Told, sweep_seconds: float = 600.0) -> None:
+        """Begin with what is in force; each platform is swept when the loop starts, and every so many seconds."""
+        self.force = force
+        self.told = told
+        self.sweep_seconds = sweep_seconds
+        self.busy: set[Owner] = set()
+        """Owners in a pass: nobody is in two at once."""
+        self._keepers: dict[str, tuple[Platform, _Keeper, asyncio.Task[None]]] = {}
+        self._passes: dict[asyncio.Task[None], Pass] = {}
+        self._stopping = asyncio.Event()
+
+    @property
+    def accepting(self) -> asyncio.Lock:
+        """To be held while the store accepts something and `use` and `mark` follow: no look begins in between."""
+        return self.force.world.accepting
+
+    async def run(self) -> None:
+        """Keep everything in force until `stop`; steps under way are finished, whatever else is cancelled."""
+        self.use(self.force)
+        try:
+            await self._stopping.wait()
+        finally:
+            keepers = [task for _, _, task in self._keepers.values()]
+            for task in keepers:
+                task.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            self._stopping.set()
+            for run in self._passes.values():
+                run.stop()
+            await asyncio.gather(*self._passes, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` ends once the steps under way are done."""
+        self._stopping.set()
+        for run in self._passes.values():
+            run.stop()
+
+    def use(self, force: Force) -> None:
+        """Go by this from now on. Platforms that are others than before are listened to and swept anew."""
+        mine = self.force.world
+        world = replace_fields(
+            force.world, patience_seconds=0.0, accepting=mine.accepting, fights=mine.fights
+        )
+        self.force = replace_fields(force, world=world)
+        for name, (platform, _, task) in [*self._keepers.items()]:
+            if force.world.platforms.get(name) is not platform:
+                task.cancel()
+                del self._keepers[name]
+        for name, platform in force.world.platforms.items():
+            if name not in self._keepers:
+                keeper = _Keeper(self, name, platform)
+                self._keepers[name] = (platform, keeper, asyncio.ensure_future(keeper.run()))
+
+    async def mark(self, owners: Iterable[Owner], why: str) -> None:
+        """Have these owners looked at now. Raises StoreError."""
+        marked = list(owners)
+        if not marked:
+            return
+        await self.force.world.store.mark(marked, self.force.world.now(), why)
+        for name in {owner.platform for owner in marked} & self._keepers.keys():
+            self._keepers[name][1].wake()
+
+    def begin(self, run: Pass, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a pass, which outlives whoever started it."""
+        task = asyncio.ensure_future(job)
+        self._passes[task] = run
+        task.add_done_callback(lambda ended: self._passes.pop(ended, None))
+        return task
+
+    async def until(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for an event, but no longer than so many seconds."""
+        waits = [
+            asyncio.ensure_future(self.force.world.sleep(max(seconds, 0.0))),
+            asyncio.ensure_future(event.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+class _Keeper:
+    """Keeps one platform: listens to its hints, sweeps it, and looks at what is due on it."""
+
+    def __init__(self, loop: Loop, name: str, platform: Platform) -> None:
+        self.loop = loop
+        self.name = name
+        self.platform = platform
+        self._heard: set[Owner] = set()
+        self._hint = asyncio.Event()
+        self._listening = asyncio.Event()
+        self._sweep_now = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._passes = 0
+        self._failures = 0
+        self._rests_until: datetime | None = None
+        """The platform is away, or the store: no look begins before."""
+        self._away = False
+        self._looked: set[Owner] = set()
+        """Owners that a pass looked at since the sweep under way began: it knows better."""
+
+    def wake(self) -> None:
+        """Look what is due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep the platform until cancelled. Passes go on after that."""
+        async with asyncio.TaskGroup() as group:
+            if isinstance(self.platform, Hints):
+                group.create_task(self._always("listening", partial(self._listen, self.platform)))
+                group.create_task(self._always("hints", self._collect))
+            else:
+                self._listening.set()
+            group.create_task(self._always("sweeping", self._sweep))
+            group.create_task(self._always("work", self._work))
+
+    async def _always(self, what: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do it, and do it again: the loop outlives a full disk, and a mistake in one platform."""
+        failures = 0
+        while True:
+            began = self.loop.force.world.now()
+            try:
+                await job()
+            except Exception as error:
+                self.loop.told(Failed(f"{self.name}: {what}", *_words(error)))
+            world = self.loop.force.world
+            failures = failures + 1 if world.now() - began < HEALTHY else 1
+            await world.sleep(_backoff(failures - 1))
+
+    # Hints
+
+    async def _listen(self, platform: Hints) -> None:
+        async with aclosing(platform.hints()) as hints:  # type: ignore[type-var]
+            async for owners in hints:
+                self._listening.set()
+                if owners is None:
+                    self._rest(None)
+                    self._sweep_now.set()
+                elif owners:
+                    self._heard |= owners
+                    self._hint.set()
+
+    async def _collect(self) -> None:
+        while True:
+            await self._hint.wait()
+            world = self.loop.force.world
+            await world.sleep(COLLECT_SECONDS)
+            self._hint.clear()
+            heard, self._heard = self._heard, set()
+            # Where a fight rests, a look that begins later than now is due already.
+            owners = {owner for owner in heard if not world.fights.resting(owner, world.now())}
+            try:
+                await self.loop.mark(owners, "something changed on the platform")
+            except StoreError:
+                self._heard |= owners
+                self._hint.set()
+                raise
+
+    # Sweeps
+
+    async def _sweep(self) -> None:
+        await self.loop.until(self._listening, LISTEN_SECONDS)
+        failures = 0
+        while True:
+            self._sweep_now.clear()
+            failures = 0 if await self._sweep_once() else failures + 1
+            pause = min(self.loop.sweep_seconds, _backoff(failures)) if failures else self.loop.sweep_seconds
+            await self.loop.until(self._sweep_now, pause)
+
+    async def _sweep_once(self) -> bool:
+        """Look at the whole platform: what is to be mended is marked, all else is noted. False: it is away."""
+        loop = self.loop
+        async with loop.accepting:
+            force = loop.force
+            self._looked = set(loop.busy)
+            rows = [force.standing(row) async for row in force.world.store.owners(self.name)]
+        world, began = force.world, force.world.now()
+        seen = await survey(world, rows, sweep=True)
+        if not self._is_there(seen):
+            return False
+        different = [owner for owner, plan in seen.plans.items() if plan.steps]
+        await loop.mark(different, "a sweep found a difference")
+        await self._note_rest(world, _only(seen, seen.rows.keys() - set(different) - self._looked), began)
+        world.past.forget()
+        seconds = (world.now() - began).total_seconds()
+        loop.told(Swept(self.name, len(rows), seconds, len(different)))
+        return True
+
+    async def _note_rest(self, world: World, rest: Survey, at: datetime) -> None:
+        """Note owners that need no step, some at a time so that nobody waits long for the store."""
+        await conclude_open_steps(world, rest)
+        known = await world.store.work()
+        owners = list(rest.rows)
+        for start in range(0, len(owners), BATCH):
+            part = _only(rest, owners[start : start + BATCH])
+            for owner in await note(world, part, Survey(), Result()):
+                self.loop.told(Gone(owner))
+            looks = []
+            for owner, row in part.rows.items():
+                work = known.get(owner, Work(owner, 0))
+                edge = next_edge(row.accepted.intent, world.directory, at)
+                if owner not in known or (edge is not None and (work.due is None or edge < work.due)):
+                    looks.append(replace(work, due=edge, why=BOUNDARY))
+            await world.store.looked(looks)
+        self._wake.set()
+
+    # Work
+
+    async def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            await self.loop.until(self._wake, min(await self._begin_looks(), NAP_SECONDS))
+
+    async def _begin_looks(self) -> float:
+        """Begin looks at what is due; in how many seconds to look again."""
+        loop, store = self.loop, self.loop.force.world.store
+        now = loop.force.world.now()
+        if self._rests_until is not None and now < self._rests_until:
+            return (self._rests_until - now).total_seconds()
+        due = [work for work in await store.due(self.name, now) if work.owner not in loop.busy]
+        while due and self._passes < PASSES:
+            whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
+            batch = due if whole else due[:BATCH]
+            due = due[len(batch) :]
+            await self._begin_look(batch, whole=whole)
+        later = await store.next_due(self.name, now)
+        return (later - now).total_seconds() if later is not None else NAP_SECONDS
+
+    async def _begin_look(self, batch: Sequence[Work], *, whole: bool) -> None:
+        loop = self.loop
+        async with loop.accepting:
+            force = loop.force
+            found = await force.world.store.rows(work.owner for work in batch)
+            rows = [force.standing(row) for row in found]
+        owners = {work.owner for work in batch}
+        loop.busy |= owners
+        self._looked |= owners
+        self._passes += 1
+        run = Pass(force.world, force.commit, lambda step, outcome: loop.told(Stepped(step, outcome)))
+
+        def ended(task: asyncio.Task[None]) -> None:
+            loop.busy -= owners
+            self._passes -= 1
+            self._wake.set()
+
+        loop.begin(run, self._look(run, batch, rows, whole=whole)).add_done_callback(ended)
+
+    async def _look(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
+        try:
+            await self._look_at(run, batch, rows, whole=whole)
+        except Exception as error:
+            self.loop.told(Failed(f"a look at {self.name}", *_words(error)))
+            self._rest(error)
+
+    async def _look_at(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
+        loop, world = self.loop, run.world
+        first = await survey(world, rows, sweep=whole)
+        if self._is_there(first) and first.steps:
+            converged = await run.carry_out(first)
+        else:
+            await conclude_open_steps(world, first)
+            converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
+        for owner in converged.gone:
+            loop.told(Gone(owner))
+        for fight in converged.fights:
+            loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
+        if self._is_there(converged.after) and not run.stopped:
+            await world.store.looked(_next_looks(world, batch, rows, first, converged))
+
+    # What stands in the way
+
+    def _is_there(self, seen: Survey) -> bool:
+        """Whether the platform could be read; what changes about it is told."""
+        error = seen.unavailable.get(self.name)
+        if error is not None:
+            self._rest(error)
+            if not self._away:
+                self._away = True
+                self.loop.told(Away(self.name, str(error), error.advice))
+            return False
+        if seen.observations:
+            self._rest(None)
+            if self._away:
+                self._away = False
+                self.loop.told(Back(self.name))
+                self._wake.set()
+        return True
+
+    def _rest(self, error: Exception | None) -> None:
+        """Begin no look for a while after an error, longer each time; None: all is well."""
+        if error is None:
+            self._failures, self._rests_until = 0, None
+        else:
+            pause = timedelta(seconds=min(_backoff(self._failures), 60.0))
+            self._rests_until = self.loop.force.world.now() + pause
+            self._failures += 1
+
+
+def next_edge(intent: Intent, directory: Directory, after: datetime) -> datetime | None:
+    """When the next grant that gives somebody something begins or ends; None: nothing more will."""
+    if intent.left_at:
+        return None
+    edges = (
+        edge
+        for term in intent.grants
+        for edge in (term.start, term.end)
+        if edge is not None and edge > after and directory.members(term.subject_kind, term.subject)
+    )
+    return min(edges, default=None)
+
+
+def _next_looks(
+    world: World, batch: Sequence[Work], rows: Sequence[OwnerRow], first: Survey, converged: Converged
+) -> list[Work]:
+    """When to look at each of these owners again, and why."""
+    now = world.now()
+    looks: list[Work] = []
+    intents = {row.owner: row.accepted.intent for row in rows}
+    asked = _asked(converged.result)
+    for work in batch:
+        owner = work.owner
+        if owner not in intents or owner in converged.gone:
+            continue
+        incomplete = any(converged.after.observations[owner.platform].incomplete)
+        waits = owner in asked or incomplete or _goes_on(converged.after.plans[owner], converged.result)
+        attempts = work.attempts + 1 if waits else 0
+        times = [
+            # Not after the instant of now: what began or ended during the look was not looked at.
+            next_edge(intents[owner], world.directory, first.compiled_at[owner.platform]),
+            world.fights.next_look(owner, now),
+        ]
+        if waits:
+            times.append(now + timedelta(seconds=max(asked.get(owner, 0.0), _backoff(work.attempts))))
+        due = min((time for time in times if time is not None), default=None)
+        why = "it is tried again" if waits else BOUNDARY
+        looks.append(replace(work, due=due, attempts=attempts, why=why))
+    return looks
+
+
+def _asked(result: Result) -> dict[Owner, float]:
+    """By owner, after how many seconds a platform asked to be tried again."""
+    asked: dict[Owner, float] = {}
+    for step, outcome in result.outcomes:
+        if isinstance(outcome, NotYet):
+            asked[step.owner] = max(asked.get(step.owner, 0.0), outcome.retry_after)
+    return asked
+
+
+def _goes_on(plan: Plan, result: Result) -> bool:
+    """Whether trying again may help: something is left that was not refused, and hangs on nothing that was."""
+    refused = {step.key for step, outcome in result.outcomes if isinstance(outcome, Refused)}
+    return any(step.key not in refused and refused.isdisjoint(step.needs) for step in plan.steps)
+
+
+def _only(seen: Survey, owners: Iterable[Owner]) -> Survey:
+    """What was seen of these owners."""
+    kept = set(owners)
+    return replace_fields(
+        seen,
+        rows={owner: row for owner, row in seen.rows.items() if owner in kept},
+        plans={owner: plan for owner, plan in seen.plans.items() if owner in kept},
+    )
+
+
+def _backoff(attempts: int) -> float:
+    return BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS) - 1)]
+
+
+def _words(error: Exception) -> tuple[str, str]:
+    """What to tell people of an error, and what they can do. A text that nobody vouches for stays out."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, StoreError | PlatformUnavailable):
+        return str(error), error.advice
+    return f"{type(error).__name__}, a mistake of Hanse's own", "it is tried again; please report it"
