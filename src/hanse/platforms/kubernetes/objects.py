@@ -17,6 +17,7 @@ from hanse.desired.source import file_source
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import suggest
 from hanse.platforms.kubernetes.blocks import LABEL_LENGTH, OWN_NAME, QUOTAS, is_reserved
+from hanse.platforms.kubernetes.paths import object_part
 
 CLUSTER_SCOPED: dict[str, frozenset[str]] = {
     "": frozenset({"ComponentStatus", "Namespace", "Node", "PersistentVolume"}),
@@ -86,7 +87,7 @@ class Object(NamedTuple):
     @property
     def part(self) -> str:
         """Its part of a key."""
-        return f"object/{self.kind.lower()}.{_group(self.api_version) or 'core'}/{self.name}"
+        return object_part(self.api_version, self.kind, self.name)
 
 
 class Values(NamedTuple):
