@@ -7,7 +7,8 @@ from hanse.desired.load import load
 from hanse.desired.manifest import Manifest
 from hanse.desired.vocabulary import Blocks, Vocabulary
 from hanse.foundation.diagnostics import render
-from hanse.platforms.openstack.blocks import DESCRIPTION
+from hanse.platforms.kubernetes.blocks import DESCRIPTION as KUBERNETES
+from hanse.platforms.openstack.blocks import DESCRIPTION as OPENSTACK
 
 EXAMPLE = Path(__file__).parents[2] / "src/hanse/demo/example"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -15,11 +16,14 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 def manifest() -> Manifest:
     """The example, loaded; fails on any error or warning."""
-    blocks = Blocks(DESCRIPTION.platform_block, DESCRIPTION.landing_zone_block, DESCRIPTION.quotas)
+    blocks = {
+        vendor.vendor: Blocks(vendor.platform_block, vendor.landing_zone_block, vendor.quotas)
+        for vendor in (KUBERNETES, OPENSTACK)
+    }
     files = {
         str(path.relative_to(EXAMPLE)): path.read_bytes() for path in EXAMPLE.rglob("*") if path.is_file()
     }
-    loaded = load(files, Vocabulary({DESCRIPTION.vendor: blocks}), NOW)
+    loaded = load(files, Vocabulary(blocks), NOW)
     assert [render(finding) for finding in loaded.diagnostics] == []
     return loaded.manifest
 
@@ -31,7 +35,12 @@ def test_it_is_as_large_as_promised() -> None:
     assert len(example.users) >= 30
     assert {zone for _, zone in example.landing_zones} == {"production", "development", "sandbox"}
     assert example.landing_zones["openstack-demo", "sandbox"].deletion == "automatic"
-    assert list(example.platforms) == ["openstack-demo"]
+    assert set(example.platforms) == {"kubernetes-demo", "openstack-demo"}
+
+
+def test_one_project_has_a_place_on_both_clouds() -> None:
+    project = manifest().projects["shop", "prod"]
+    assert {row.platform for row in project.tenants} == {"kubernetes-demo", "openstack-demo"}
 
 
 def test_the_latecomer_has_access_to_wait_for() -> None:
@@ -43,5 +52,5 @@ def test_the_latecomer_has_access_to_wait_for() -> None:
 
 
 def test_every_person_is_found_by_a_name_of_their_own() -> None:
-    names = [user.external_ids["openstack-demo"] for user in manifest().users.values()]
+    names = [user.external_ids["corporate"] for user in manifest().users.values()]
     assert len(set(names)) == len(names)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from hanse.demo import keystone, story
+from hanse.demo import keystone, kubernetes, story
 
 
 @click.command()
@@ -17,7 +17,7 @@ from hanse.demo import keystone, story
 @click.option("--stop", is_flag=True, help="End what --keep left running.")
 @click.pass_context
 def command(ctx: click.Context, keep: bool, stop: bool) -> None:
-    """See it all on a real Keystone: plan, apply, hand-made changes, rollback.
+    """See it all on a real Keystone and a Kubernetes: plan, apply, hand-made changes, rollback, and the loop.
 
     Everything lies in the user's cache folder, and listens on this machine only.
     """
@@ -30,10 +30,10 @@ def command(ctx: click.Context, keep: bool, stop: bool) -> None:
         raise click.ClickException("the demo needs the OpenStack client: pip install 'hanse[openstack]'")
     try:
         story.run(folder, console, keep=keep)
-    except (story.DemoFailed, keystone.KeystoneError) as error:
+    except (story.DemoFailed, keystone.KeystoneError, kubernetes.KubernetesError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        console.print("\nStopped; Keystone is ended.")
+        console.print("\nStopped; the clouds are ended.")
         ctx.exit(130)
 
 

@@ -1,7 +1,7 @@
-"""The main job on a real Keystone, told step by step: every command shown here is really run.
+"""The main job on two clouds, told step by step: every command shown here is really run.
 
 Hanse runs as its own process, just as a person would call it; people and hand-made changes come by the ordinary
-OpenStack client library, which knows nothing of Hanse.
+OpenStack client library and by the Kubernetes API, which know nothing of Hanse.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,12 +24,18 @@ from typing import Any
 from rich.console import Console
 from rich.rule import Rule
 
-from hanse.demo import keystone
+from hanse.demo import keystone, processes
+from hanse.demo.cluster import Cluster
 from hanse.foundation import yaml
 
 CLOUD = "demo"
 PEOPLE = "corporate"
 """The Keystone domain in which the example's people are."""
+NAMESPACE = "shop-prod"
+"""What the project prod of the workspace shop is called in Kubernetes."""
+PATIENCE_SECONDS = 30.0
+SETTLE_SECONDS = 2.0
+"""So that a person can read along."""
 LATECOMER = "u-1030"
 """The one of the example's people whom Keystone does not know at first."""
 
@@ -38,10 +46,11 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the demo: its folder, its Keystone, its terminal."""
+    """One run of the demo: its folder, its two clouds, its terminal."""
 
     folder: Path
     server: keystone.Keystone
+    cluster: Cluster
     console: Console
 
     @property
@@ -74,6 +83,21 @@ class Stage:
         if code not in expect:
             raise DemoFailed(f"`hanse {shlex.join(arguments)}` ended with {code} instead of {expect[0]}")
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """`hanse serve` beside what happens meanwhile; ended as Ctrl-C does. Raises DemoFailed if it ends early."""
+        self.console.print("\n[bold green]$[/] [bold]hanse serve[/]")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hanse", "serve"], env=self.environment, start_new_session=True
+        )
+        try:
+            yield
+            if process.poll() is not None:
+                raise DemoFailed(f"`hanse serve` ended by itself with {process.returncode}")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
     def git(self, *arguments: str) -> str:
         """Run git in the manifest's repository, as the example's platform team."""
         who = ["-c", "user.name=Example Platform Team", "-c", "user.email=platform@example.org"]
@@ -104,11 +128,13 @@ def run(folder: Path, console: Console, *, keep: bool) -> None:
     if (folder / "keystone").exists():
         _end_earlier(folder, console)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    console.print("Starting a real Keystone, on this machine only …")
+    console.print("Starting a real Keystone and a Kubernetes, on this machine only …")
     server = keystone.start(folder / "keystone", venv=venv, detached=True)
-    stays = False
+    stays, cluster = False, Cluster(folder / "kubernetes", "")
     try:
-        stage = Stage(folder, server, console)
+        cluster = Cluster.start(folder / "kubernetes")
+        console.print(f"Kubernetes is {cluster.what}.")
+        stage = Stage(folder, server, cluster, console)
         _prepare(stage)
         _tell(stage)
         took = f"{time.monotonic() - installed:.0f} s, after {installed - began:.0f} s to install Keystone"
@@ -122,20 +148,22 @@ def run(folder: Path, console: Console, *, keep: bool) -> None:
     finally:
         if not stays:
             server.stop()
+            cluster.stop()
 
 
 def stop(folder: Path) -> bool:
-    """End the Keystone that `run(keep=True)` left running in that folder; whether there was one."""
+    """End what `run(keep=True)` left running in that folder; whether there was anything."""
+    ended = Cluster(folder / "kubernetes", "").stop()
     try:
         keystone.Keystone.attach(folder / "keystone").stop()
     except keystone.KeystoneError:
-        return False
+        return ended
     return True
 
 
 def _end_earlier(folder: Path, console: Console) -> None:
     if stop(folder):
-        console.print("[dim]Ended the Keystone of an earlier demo.[/]")
+        console.print("[dim]Ended the clouds of an earlier demo.[/]")
     shutil.rmtree(folder)
 
 
@@ -149,6 +177,8 @@ def _prepare(stage: Stage) -> None:
         "credentials:\n"
         f"  openstack-demo-replicator: {{source: 'clouds.yaml#{CLOUD}', endpoint: '{endpoint}', "
         "platform: openstack-demo}\n"
+        f"  kubernetes-demo-replicator: {{source: '{stage.cluster.kubeconfig}#{stage.cluster.context}', "
+        f"endpoint: '{stage.cluster.url}', platform: kubernetes-demo}}\n"
         f"approvers: [{_account()}]\n"
         f"store: {stage.folder / 'hanse.db'}\n"
     )
@@ -164,7 +194,7 @@ def _prepare(stage: Stage) -> None:
         if principal != LATECOMER:
             identity.create_user(name=name, domain_id=domain.id)
     stage.console.print(
-        f"It knows {len(people) - 1} of the {len(people)} people of an example organisation. "
+        f"Keystone knows {len(people) - 1} of the {len(people)} people of an example organisation. "
         f"The organisation itself is a git repository: {stage.repository}"
     )
 
@@ -175,7 +205,7 @@ def _people(repository: Path) -> dict[str, str]:
     for path in sorted(repository.rglob("*.yaml")):
         for document in yaml.parse(path.read_bytes(), str(path)).documents:
             if document.value.get("kind") == "User":
-                found[document.value["name"]] = document.value["externalIds"]["openstack-demo"]
+                found[document.value["name"]] = document.value["externalIds"]["corporate"]
     return found
 
 
@@ -205,9 +235,35 @@ def _tell(stage: Stage) -> None:
     identity.create_user(name=late, domain_id=identity.find_domain(PEOPLE).id)
     stage.hanse("apply", "--yes")
 
-    stage.say("[bold]6. Now everything is as declared.[/]")
+    stage.say("[bold]6. Now everything is as declared[/], on both clouds.")
     stage.hanse("plan")
+
+    stage.say(
+        "[bold]7. Leave it to Hanse.[/] `hanse serve` keeps it so, and hears at once what happens in Kubernetes."
+    )
+    _watch_it_go(stage)
     stage.hanse("journal", "verify")
+
+
+def _watch_it_go(stage: Stage) -> None:
+    """Somebody takes the freedom to become an administrator of the shop; and is none a moment later."""
+    cluster, name = stage.cluster, "just-for-today"
+    stranger = _people(stage.repository)[LATECOMER]
+    with stage.serving():
+        declared = cluster.bindings(NAMESPACE)
+        time.sleep(SETTLE_SECONDS)
+        stage.console.print(
+            f"\n   [bold]kubectl -n {NAMESPACE} create rolebinding {name} --clusterrole admin "
+            f"--user oidc:{stranger}[/]\n"
+        )
+        cluster.give(NAMESPACE, name, "admin", f"oidc:{stranger}")
+        began = time.monotonic()
+        gone = processes.wait(lambda: name not in cluster.bindings(NAMESPACE), PATIENCE_SECONDS)
+        took = time.monotonic() - began
+        time.sleep(SETTLE_SECONDS)
+    if not gone or cluster.bindings(NAMESPACE) != declared:
+        raise DemoFailed(f"the RoleBinding {name} is still there after {PATIENCE_SECONDS:.0f} s")
+    stage.console.print(f"   It was gone after {took:.1f} s.")
 
 
 def _change_by_hand(stage: Stage) -> list[str]:
@@ -246,10 +302,11 @@ def _say_how_to_go_on(stage: Stage, took: str) -> None:
     variables = f"OS_CLIENT_CONFIG_FILE={folder / 'clouds.yaml'} HANSE_CONFIG={folder / 'server.yaml'}"
     stage.say(f"That took {took}. [bold]All of it goes on running.[/] In another terminal:")
     for line in (
-        f"export {variables}",
+        f"export {variables} KUBECONFIG={stage.cluster.kubeconfig}",
         f"cd {stage.repository}",
         "hanse status",
         "hanse journal",
+        "hanse serve            # and, in a third terminal, kubectl -n shop-prod delete rolebinding --all",
         "sed -i 's/^displayName: .*/displayName: My first change/' workspaces/*/projects/*.yaml",
         "git commit -am 'My first change' && hanse plan; hanse apply",
         "hanse demo --stop",
