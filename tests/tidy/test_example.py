@@ -3,9 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
+from hanse.desired.intent import Intent
+from hanse.desired.intents import intents
 from hanse.desired.load import load
 from hanse.desired.manifest import Manifest
 from hanse.desired.vocabulary import Blocks, Vocabulary
+from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import render
 from hanse.platforms.kubernetes.blocks import DESCRIPTION as KUBERNETES
 from hanse.platforms.openstack.blocks import DESCRIPTION as OPENSTACK
@@ -41,6 +46,11 @@ def test_it_is_as_large_as_promised() -> None:
 def test_one_project_has_a_place_on_both_clouds() -> None:
     project = manifest().projects["shop", "prod"]
     assert {row.platform for row in project.tenants} == {"kubernetes-demo", "openstack-demo"}
+
+
+def test_an_intent_that_was_stored_equals_one_that_was_just_made() -> None:
+    for intent in intents(manifest()).values():
+        assert msgspec.json.decode(encode(intent), type=Intent) == intent
 
 
 def test_the_latecomer_has_access_to_wait_for() -> None:

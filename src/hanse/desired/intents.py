@@ -213,7 +213,8 @@ class _Making:
 
 
 def _plain(block: Struct) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(block)
+    # By way of JSON, so that a block which was stored and read again equals one that was just made.
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(block))
     return values
 
 
