@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import Struct
 from msgspec.structs import fields
+from test_reference import DOCS, ROW, default, section
 
 from hanse import main
 from hanse.foundation.diagnostics import render
 from hanse.model import Tenant
 from hanse.platforms.kubernetes import blocks
 from hanse.service.validate import Checked, check_worktree
-from tidy.test_reference import DOCS, ROW, default, section
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CASES: list[tuple[str, type[Struct]]] = [
