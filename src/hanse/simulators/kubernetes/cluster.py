@@ -446,12 +446,11 @@ class Cluster:
         if live is None:
             thing["metadata"] = {**thing["metadata"], "name": target.name}
             thing["metadata"].pop("resourceVersion", None)
-            if "uid" in thing["metadata"]:
-                raise answers.faulty(
-                    kind,
-                    target.name,
-                    [answers.invalid("metadata.uid", thing["metadata"]["uid"], "field is immutable")],
+            if uid := thing["metadata"].pop("uid", ""):
+                why = (
+                    f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
                 )
+                raise answers.conflict(kind, target.name, why)
             return Answer(
                 201, shown(kind, self._create(user, target, thing, claims, is_dry=is_dry)), warnings
             )
@@ -611,34 +610,32 @@ class Cluster:
         live = self._found(target)
         _expect(kind, live["metadata"], options.get("preconditions") or {})
         self._admit("DELETE", kind, live)
-        if options["dryRun"]:
-            return Answer(200, _deletion(kind, live, kept=False))
         if "deletionTimestamp" in live["metadata"]:
             return Answer(200, shown(kind, live))
-        after = self._removed(kind, live, options.get("propagationPolicy"))
-        is_there = (
-            live["metadata"]["name"] in after["metadata"]["name"] and "deletionTimestamp" in after["metadata"]
-        )
-        return Answer(200, _deletion(kind, after, kept=is_there))
+        marked = self._marked(kind, live, options.get("propagationPolicy"))
+        if not options["dryRun"]:
+            written = self._write(kind, live, marked)
+            return Answer(200, _deletion(kind, written, is_kept=marked is not None))
+        return Answer(200, _deletion(kind, marked or live, is_kept=marked is not None))
 
-    def _removed(self, kind: Kind, live: Object, policy: str | None = None) -> Object:
-        """Delete an object, or mark it for deletion where finalizers hold it."""
+    def _marked(self, kind: Kind, live: Object, policy: str | None = None) -> Object | None:
+        """What a deletion leaves: the object marked for it where finalizers hold it, else nothing."""
         metadata = live["metadata"]
         extra = {"Foreground": ["foregroundDeletion"], "Orphan": ["orphan"]}.get(policy or "", [])
         finalizers = [*metadata.get("finalizers", []), *extra]
         if not finalizers and kind is not NAMESPACES:
-            return self._write(kind, live, None)
-        marked = {
+            return None
+        marks = {
             **metadata,
             "deletionTimestamp": self._stamp(),
             **({} if kind is NAMESPACES else {"deletionGracePeriodSeconds": 0}),
             **({"finalizers": finalizers} if finalizers else {}),
             **({"generation": metadata["generation"] + 1} if kind.counted else {}),
         }
-        after = {**live, "metadata": marked}
+        after = {**live, "metadata": marks}
         if kind is NAMESPACES:
             after["status"] = {**live["status"], "phase": "Terminating"}
-        return self._write(kind, live, after)
+        return after
 
     # ---- tokens and reviews
 
@@ -838,7 +835,7 @@ class Cluster:
             if kind.namespaced:
                 for thing in list(self._collections[kind].select(f"{name}/", "", self.version)):
                     if "deletionTimestamp" not in thing["metadata"]:
-                        self._removed(kind, _unprotected(kind, thing))
+                        self._write(kind, thing, self._marked(kind, _unprotected(kind, thing)))
         left = {
             kind: list(self._collections[kind].select(f"{name}/", "", self.version))
             for kind in KINDS
@@ -1068,24 +1065,27 @@ def _options(request: Request) -> Object:
 
 
 def _expect(kind: Kind, metadata: Object, preconditions: Object) -> None:
+    """Raise a 409 RefusedError where a deletion is meant for another object, or another version of it."""
     name = metadata["name"]
-    uid, version = preconditions.get("uid"), preconditions.get("resourceVersion")
-    if uid not in (None, metadata["uid"]):
+    for part, called, hint in (
+        ("uid", "UID", "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "modified"),
+    ):
+        wanted, is_so = preconditions.get(part), metadata[part]
+        if wanted in (None, is_so):
+            continue
+        if kind is NAMESPACES:  # they have a way of deleting, and words, of their own
+            why = f"Precondition failed: {called} in precondition: {wanted}, {called} in object meta: {is_so}"
+            raise answers.conflict(kind, name, why)
         why = (
-            f"the UID in the precondition ({uid}) does not match the UID in record ({metadata['uid']}). "
-            "The object might have been deleted and then recreated"
-        )
-        raise answers.conflict(kind, name, why, what=kind.name)
-    if version not in (None, metadata["resourceVersion"]):
-        why = (
-            f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record "
-            f"({metadata['resourceVersion']}). The object might have been modified"
+            f"the {called} in the precondition ({wanted}) does not match the {called} in record ({is_so}). "
+            f"The object might have been {hint}"
         )
         raise answers.conflict(kind, name, why, what=kind.name)
 
 
-def _deletion(kind: Kind, thing: Object, *, kept: bool) -> Object:
-    if kept or kind.shown_when_deleted:
+def _deletion(kind: Kind, thing: Object, *, is_kept: bool) -> Object:
+    if is_kept or kind.shown_when_deleted:
         return shown(kind, thing)
     metadata = thing["metadata"]
     details = {**answers.details(kind, metadata["name"]), "uid": metadata["uid"]}

@@ -10,7 +10,7 @@ from math import ceil
 _FORM = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?")
 _DECIMAL = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"]
 _BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
-_SMALLEST = Fraction(1, 10**9)
+_SMALLEST = Fraction(1, 10**3)  # in lists of resources, the only place where the API has quantities
 
 
 class QuantityError(ValueError):
@@ -48,7 +48,7 @@ def _read(text: str) -> tuple[Fraction, str]:
         factor = Fraction(10) ** (3 * (_DECIMAL.index(suffix) - 3))
     else:
         factor = Fraction(10) ** int(suffix[1:])
-    # What is smaller than a billionth is rounded away from nothing.
+    # What is smaller is rounded away from nothing.
     amount = Fraction(ceil(digits * factor / _SMALLEST)) * _SMALLEST
     return (-amount if sign == "-" else amount), suffix
 
