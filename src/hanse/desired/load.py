@@ -26,9 +26,6 @@ from hanse.foundation import yaml
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
-_MISPLACED = "a document of Hanse's lies below a landing zone's folder, and is not read"
-_MISPLACED_ADVICE = "move it out of the folder"
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -74,7 +71,7 @@ def load(
     folder_files = reading.set_folders_apart(files)
     unsound = reading.unsound()
     manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files)
-    findings = [*reading.findings(), *reading.misplaced]
+    findings = reading.findings()
     if findings:
         declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
         whole = Manifest(declared, vocabulary, files, unsound, folder_files)
@@ -117,7 +114,7 @@ class _Reading:
         self._failed: list[_Unsound] = []
         self.syntax: list[Diagnostic] = []
         """What is not even YAML."""
-        self.misplaced: list[Finding] = []
+        self.misplaced: list[Spot] = []
         """Documents of Hanse's where none are read."""
 
     def recall(self, path: str, row: bytes) -> bool:
@@ -172,15 +169,14 @@ class _Reading:
             if is_manifest(path) and is_below(path, folders) and not self._is_ignored(path):
                 parsed = yaml.parse(files[path], path)
                 self.syntax += parsed.diagnostics
-                self.misplaced += [
-                    Finding(
-                        "error", "misplaced-document", _MISPLACED, _MISPLACED_ADVICE, Spot(path, item.index)
-                    )
-                    for item in parsed.documents
-                    if str(item.value.get("apiVersion", "")).startswith("hanse/")
-                ]
-                documents = encode([item.value for item in parsed.documents]).decode()
-                found[path] = FolderFile(documents, tuple(item.index for item in parsed.documents))
+                kept: list[yaml.Document] = []
+                for item in parsed.documents:
+                    if str(item.value.get("apiVersion", "")).startswith("hanse/"):
+                        self.misplaced.append(Spot(path, item.index))
+                    else:
+                        kept.append(item)
+                documents = encode([item.value for item in kept]).decode()
+                found[path] = FolderFile(documents, tuple(item.index for item in kept))
         return found
 
     def _folders(self) -> set[str]:
@@ -220,10 +216,15 @@ class _Reading:
 
     def findings(self) -> list[Finding]:
         """Everything that is wrong with the form of single documents."""
-        return [
+        of_form = [
             of_mistake(mistake, failed.spot)
             for failed in self._failed
             for mistake in mistakes(failed.value, self.vocabulary)
+        ]
+        message = "a document of Hanse's lies below a landing zone's folder, and is not read"
+        advice = "move it out of the folder"
+        return of_form + [
+            Finding("error", "misplaced-document", message, advice, spot) for spot in self.misplaced
         ]
 
     def salvaged(self) -> Iterator[Declared]:
