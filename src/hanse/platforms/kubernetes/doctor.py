@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from hanse.transport.http import Http
 
 AT_ONCE = 8
-TOKEN_SOON = timedelta(hours=1)
-"""Tokens are renewed by themselves or by a script, and live for hours or days."""
+TOKEN_SOON = timedelta(minutes=10)
+"""A kubelet renews a pod's token, which lives for an hour, when a fifth of that is left."""
 APPLY_SINCE = (1, 22)
 """Server-side apply is general from there on (Kubernetes 1.22, release notes)."""
 SHOWN = 6
