@@ -6,10 +6,10 @@ platform that it may be used for.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from hanse.foundation import yaml
 from hanse.foundation.diagnostics import Diagnostic, Place, error
@@ -37,6 +37,15 @@ class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename=
     """Switches that only the server may set, such as a CA file."""
 
 
+class Serve(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How often `hanse serve` looks at what tells it nothing by itself."""
+
+    poll_seconds: Annotated[float, Meta(ge=1)] = 15.0
+    """Between two looks at the repository."""
+    sweep_seconds: Annotated[float, Meta(ge=10)] = 600.0
+    """Between two looks at a whole platform."""
+
+
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """All of server.yaml."""
 
@@ -46,6 +55,7 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     """Operating-system accounts that may approve, until the organisation itself says who may."""
     store: str = ""
     """The SQLite file; empty: `hanse.db` in the user's data folder."""
+    serve: Serve = Serve()
 
 
 def read_config(path: str, data: bytes) -> tuple[ServerConfig | None, list[Diagnostic]]:

@@ -263,8 +263,12 @@ class World:
     async def open_at(self, path: str | None) -> AsyncIterator[Estate]:
         """The estate of a server configuration."""
         async with main.open_estate(path) as estate:
-            self.store = estate.store
-            yield replace(estate, now=self.clock, sleep=self.clock.sleep, operator="operator")
+            outer = self.store  # of a process that goes on beside this one
+            self.store = outer or estate.store
+            try:
+                yield replace(estate, now=self.clock, sleep=self.clock.sleep, operator="operator")
+            finally:
+                self.store = outer
 
     async def plan(self, selection: Selection | None = None, commit: str = "") -> Planned:
         """What would be done."""

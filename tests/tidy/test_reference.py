@@ -28,6 +28,7 @@ CASES: list[Case] = [
     ("server", "## The file", config.ServerConfig),
     ("server", "## repository", config.Repository),
     ("server", "## credentials", config.CredentialBinding),
+    ("server", "## serve", config.Serve),
     ("openstack", "### Of a Platform", blocks.PlatformBlock),
     ("openstack", "### domains", blocks.Domains),
     ("openstack", "### users", blocks.Users),

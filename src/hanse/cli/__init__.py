@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": "Look whether a platform can be used, and by which rights.",
     "plan": "Show exactly what would be changed, and why.",
     "apply": "Converge the platforms to the manifest.",
+    "serve": "Keep in force what is accepted, as long as it runs.",
     "approve": "Say yes to what waits: deletions, held removals.",
     "revoke": "Take a grant away now, ahead of any commit.",
     "status": "Show what is wanted, accepted and applied, and what waits.",

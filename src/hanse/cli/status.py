@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 from rich.table import Table
@@ -11,9 +11,11 @@ from rich.text import Text
 from hanse.cli.render import SHORT, console, plain, remark_text
 from hanse.cli.session import ERROR, OK, print_json, run
 from hanse.model import Tenant
-from hanse.ports.store import OwnerRow
+from hanse.ports.store import OwnerRow, Work
 from hanse.service.estate import Estate
 from hanse.service.status import State, status
+
+SOON = timedelta(minutes=10)
 
 
 @click.command()
@@ -58,6 +60,8 @@ def _show(state: State, now: datetime) -> None:
         project = intent.project if isinstance(row.owner, Tenant) else ""
         seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
         waits = Text(plain(row.status.waits))
+        if waits and (due := _due(state.work.get(row.owner), now)):
+            waits.append(f" ({due})", style="dim")
         table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
     out.print(table)
     for row in state.rows:
@@ -75,6 +79,14 @@ def _state(row: OwnerRow) -> str:
     if applied == intent.digest and not row.status.waits:
         return f"[green]active[/]{held}"
     return f"[yellow]{'to change' if applied else 'to make'}[/]{held}"
+
+
+def _due(work: Work | None, now: datetime) -> str:
+    """When it is looked at next, where that is soon enough to wait for."""
+    if work is None or work.due is None or work.due - now > SOON:
+        return ""
+    seconds = int((work.due - now).total_seconds())
+    return f"next look in {seconds} s" if seconds > 0 else "next look as soon as `hanse serve` runs"
 
 
 def _ago(then: datetime, now: datetime) -> str:
@@ -101,6 +113,8 @@ def _plain(state: State) -> object:
                 "held": len(row.accepted.held),
                 "leaving": row.accepted.intent.left_at,
                 "status": row.status,
+                "due": work.due if (work := state.work.get(row.owner)) else None,
+                "why": work.why if work else "",
             }
             for row in state.rows
         ],

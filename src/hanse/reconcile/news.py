@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from hanse.model import Key, Outcome, Owner, Step
 
 
-@dataclass(frozen=True)
-class Stepped:
+class Item(Struct, frozen=True, tag_field="event", tag=str.lower, rename="camel"):
+    """One piece of news."""
+
+
+class Stepped(Item, frozen=True):
     """A step was tried."""
 
     step: Step
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Fought:
+class Fought(Item, frozen=True):
     """Somebody else keeps changing what is put back."""
 
     owner: Owner
@@ -26,15 +29,13 @@ class Fought:
     in_seconds: int
 
 
-@dataclass(frozen=True)
-class Gone:
+class Gone(Item, frozen=True):
     """Nothing is left of an owner that left."""
 
     owner: Owner
 
 
-@dataclass(frozen=True)
-class Swept:
+class Swept(Item, frozen=True):
     """A whole platform was looked at."""
 
     platform: str
@@ -44,8 +45,7 @@ class Swept:
     """Owners that are not as they shall be, and are looked at more closely now."""
 
 
-@dataclass(frozen=True)
-class Away:
+class Away(Item, frozen=True):
     """A platform cannot be read."""
 
     platform: str
@@ -53,15 +53,13 @@ class Away:
     advice: str
 
 
-@dataclass(frozen=True)
-class Back:
+class Back(Item, frozen=True):
     """It can be read again."""
 
     platform: str
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Item, frozen=True):
     """Something went wrong that the loop outlives; it is tried again."""
 
     what: str

@@ -88,7 +88,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
             owner: replace(row, accepted=replace(row.accepted, intent=subtraction.apply(row.accepted.intent)))
             for owner, row in rows.items()
         }
-        revoked = _revoked((row.accepted.intent for row in rows.values()), revocations)
+        revoked = revoked_grants((row.accepted.intent for row in rows.values()), revocations)
         return Proposal(
             commit, head, None, found, acceptance, standing, directory, settings, approvals, revoked
         )
@@ -116,7 +116,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     told = [*checked.diagnostics, *map(checked.manifest.diagnostic, acceptance.findings)]
     if acceptance.refused:
         return as_accepted(told, acceptance)
-    revoked = _revoked(checked.intents.values(), revocations)
+    revoked = revoked_grants(checked.intents.values(), revocations)
     for owner, accepted in acceptance.changed.items():
         rows[owner] = (
             OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
@@ -135,8 +135,8 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     )
 
 
-def _revoked(intents: Iterable[Intent], revocations: Sequence[Revocation]) -> frozenset[str]:
-    """The grants that revocations take away."""
+def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation]) -> frozenset[str]:
+    """The grants of these intents that revocations take away, as `desired.source` names them."""
     if not revocations:
         return frozenset()
     subtraction = Subtraction(revocations)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hanse.model import Tenant
-from hanse.ports.store import Head, OwnerRow
+from hanse.model import Owner, Tenant
+from hanse.ports.store import Head, OwnerRow, Work
 from hanse.service.estate import Estate, Trouble
 
 
@@ -18,6 +19,8 @@ class State:
     head: Head | None
     rows: list[OwnerRow]
     revocations: int
+    work: Mapping[Owner, Work]
+    """When `hanse serve` looks at an owner next, where it knows of a reason."""
 
 
 async def status(estate: Estate, only: str = "") -> State:
@@ -37,5 +40,9 @@ async def status(estate: Estate, only: str = "") -> State:
     if only and not rows:
         raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
     return State(
-        estate.source.head(branch), await estate.store.head(), rows, len(await estate.store.revocations())
+        estate.source.head(branch),
+        await estate.store.head(),
+        rows,
+        len(await estate.store.revocations()),
+        await estate.store.work(),
     )

@@ -1,0 +1,150 @@
+"""`hanse serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason
+from hanse.cli.session import OK, complain, count, print_diagnostics, run
+from hanse.foundation.time import format_instant
+from hanse.model import Owner
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
+from hanse.service.estate import Estate
+from hanse.service.propose import Proposal
+from hanse.service.serve import Began, Judged, ServeNews, Serving
+
+NAMES = Names((), {}, {})
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object for each line.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Keep in force what is accepted, until it is stopped: one process, in the foreground.
+
+    Repairs what is changed by hand, begins and ends grants by the clock, accepts and applies new commits. The first
+    state of all is accepted by `hanse apply`. Ctrl-C stops after the steps under way; a second one stops at once.
+    """
+
+    async def job(estate: Estate) -> int:
+        def told(news: ServeNews) -> None:
+            (_write_json if as_json else _write)(news, estate.now())
+
+        serving = Serving(estate, told)
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+
+        def stop() -> None:
+            complain("stopping after the steps under way", "Ctrl-C again stops at once; nothing is lost")
+            serving.stop()
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+        try:
+            await serving.run()
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+        return OK
+
+    run(ctx, job)
+
+
+def _write(news: ServeNews, at: datetime) -> None:
+    for line in _lines(news):
+        console().print(Text(f"{at.astimezone():%H:%M:%S} ", style="dim") + line)
+    if isinstance(news, Judged):
+        print_diagnostics(news.proposal.diagnostics)
+
+
+def _lines(news: ServeNews) -> list[Text]:  # noqa: PLR0911 (one for each sort of news)
+    match news:
+        case Began(commit, platforms):
+            text = f"keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
+            return [Text(text, style="bold")]
+        case Judged(proposal, owners):
+            return _of_proposal(proposal, owners)
+        case Stepped(step, outcome):
+            wrong = outcome_text(step, outcome, NAMES)
+            sign, colour = SIGNS[step.action]
+            line = Text(f"{_place(step.owner)}: ")
+            if wrong is not None:
+                return [line + wrong]
+            line.append(f"{sign} {NAMES.step(step)}", style=colour)
+            return [line.append(f"   {plain(reason(step, {}))}", style="dim")]
+        case Fought(owner, key, repairs, in_seconds):
+            what = f"somebody else keeps changing {key.part}, which was put back {repairs} times in {in_seconds} s"
+            return [Text(f"{_place(owner)}: {what}; `hanse status` says more", style="bold yellow")]
+        case Gone(owner):
+            return [Text(f"{_place(owner)} is gone")]
+        case Swept(platform, owners, seconds, differences):
+            found = f"{count(differences, 'difference')}" if differences else "no difference"
+            return [
+                Text(f"{platform}: {count(owners, 'owner')} swept in {seconds:.1f} s, {found}", style="dim")
+            ]
+        case Away(platform, message, advice):
+            return [_trouble(f"{platform} cannot be read", message, advice)]
+        case Back(platform):
+            return [Text(f"{platform} can be read again", style="green")]
+        case Failed(what, message, advice):
+            return [_trouble(what, message, advice)]
+
+
+def _of_proposal(proposal: Proposal, owners: int) -> list[Text]:
+    short = proposal.commit[:SHORT]
+    if proposal.checked is None:
+        stands = proposal.head.commit[:SHORT] if proposal.head else ""
+        why = proposal.acceptance.refused if proposal.acceptance else "it has errors"
+        return [
+            Text(f"commit {short} is not accepted: {plain(why)}; {stands} stays in force", style="bold red")
+        ]
+    lines = []
+    if proposal.is_new:
+        lines.append(Text(f"accepted {short}: {count(owners, 'owner')} to look at", style="bold"))
+    for trip in proposal.trips:
+        what = f"{plain(trip.scope)}: {count(len(trip.removals), 'removal')} held ({trip.guard})"
+        line = Text(f"{what}; `hanse approve {trip.subject[:12]}` lets them happen", style="yellow")
+        lines.append(line)
+    return lines
+
+
+def _place(owner: Owner) -> str:
+    """`shop/web on north`, by the oldest names."""
+    platform, _, rest = str(owner).partition("/")
+    return f"{plain(rest)} on {plain(platform)}"
+
+
+def _trouble(what: str, message: str, advice: str) -> Text:
+    line = Text(f"{plain(what)}: {plain(message)}", style="bold red")
+    return line.append(f"; {plain(advice)}", style="not bold default") if advice else line
+
+
+def _write_json(news: ServeNews, at: datetime) -> None:
+    sys.stdout.write(msgspec.json.encode({"at": format_instant(at), **_plain(news)}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _plain(news: ServeNews) -> dict[str, Any]:
+    if not isinstance(news, Judged):
+        found: dict[str, Any] = msgspec.to_builtins(news)
+        return found
+    proposal = news.proposal
+    return {
+        "event": "judged",
+        "commit": proposal.commit,
+        "accepted": proposal.checked is not None,
+        "owners": news.owners,
+        "diagnostics": proposal.diagnostics,
+        "refused": proposal.acceptance.refused if proposal.acceptance else None,
+        "held": [trip.subject for trip in proposal.trips],
+    }

@@ -1,0 +1,267 @@
+"""Keep what is accepted in force: the loop, and all that it goes by as that changes.
+
+The repository is looked at every few seconds, the store every second: approvals and revocations are written by other
+processes. What a commit brings is accepted as `hanse apply` does it, without asking anybody: only the first state of
+all needs a person. Whatever cannot be reached is told and tried again; drift repair and expiry wait for none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from hanse.accept import Differences, Subtraction, deletion_subject
+from hanse.desired.intent import Directory
+from hanse.desired.settings import PlatformSettings, Settings
+from hanse.journal.revocation import Revocation
+from hanse.model import Approval, Owner
+from hanse.ports.platform import Platform
+from hanse.ports.source import SourceError
+from hanse.ports.store import Head, OwnerRow, StoreError
+from hanse.reconcile import Force, Loop, World
+from hanse.reconcile.news import Failed, Item, News
+from hanse.service.estate import Estate, Trouble
+from hanse.service.propose import Proposal, accept, accepted_state, propose, revoked_grants
+
+STORE_SECONDS = 1.0
+"""Between two looks whether another process wrote into the store."""
+LONGEST_PAUSE_SECONDS = 300.0
+"""Between two tries to read what could not be read."""
+
+
+class Began(Item, frozen=True):
+    """The loop begins."""
+
+    commit: str
+    """What is accepted."""
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A commit, or what was approved or revoked, was judged; what stands now is in force."""
+
+    proposal: Proposal
+    owners: int
+    """Owners that are looked at because of it."""
+
+
+ServeNews = News | Began | Judged
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """What is accepted now, but for the owners' rows."""
+
+    head: Head
+    directory: Directory
+    settings: Settings
+    approvals: Mapping[str, Approval]
+    revocations: tuple[Revocation, ...]
+
+    def with_commit(self, commit: str) -> tuple[object, ...]:
+        """All that a judgement of that commit is made of."""
+        return (commit, frozenset(self.approvals), frozenset(one.digest for one in self.revocations))
+
+
+class Serving:
+    """One `hanse serve`. `stop()` lets the steps under way finish; `run` ends then."""
+
+    def __init__(self, estate: Estate, told: Callable[[ServeNews], None]) -> None:
+        """`told` is called with all that happens, as it happens."""
+        self._estate = estate
+        self._told = told
+        self._loop: Loop | None = None
+        self._stopped = False
+        self._platforms: dict[str, Platform] = {}
+        self._connected: dict[str, PlatformSettings] = {}
+        self._revoked: frozenset[str] = frozenset()
+        self._commit = ""
+        """The head of the branch, once it was read."""
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped = True
+        if self._loop is not None:
+            self._loop.stop()
+
+    async def run(self) -> None:
+        """Keep everything in force until `stop`.
+
+        Raises Trouble where nothing was accepted yet, and StoreError where the store is another's or cannot be read.
+        """
+        estate = self._estate
+        await estate.store.hold()
+        state = await self._accepted()
+        self._revoked = await self._revoked_of_rows(state)
+        self._loop = loop = Loop(self._force(state), self._told, estate.config.serve.sweep_seconds)
+        if self._stopped:
+            return
+        self._told(Began(state.head.commit, tuple(sorted(state.settings.platforms))))
+        watching = [
+            asyncio.ensure_future(self._watch_repository()),
+            asyncio.ensure_future(self._watch_store(loop, state)),
+        ]
+        try:
+            await loop.run()
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+
+    # What is in force
+
+    async def _accepted(self) -> _Accepted:
+        store = self._estate.store
+        head = await store.head()
+        directory, settings = await accepted_state(store, head)
+        if head is None or settings is None:
+            raise Trouble(
+                "nothing was accepted yet, and the first acceptance needs a person",
+                "run `hanse apply` once, then `hanse serve`",
+            )
+        approvals = await store.approvals(self._estate.now())
+        return _Accepted(head, directory, settings, approvals, tuple(await store.revocations()))
+
+    async def _revoked_of_rows(self, state: _Accepted) -> frozenset[str]:
+        if not state.revocations:
+            return frozenset()
+        intents = [row.accepted.intent async for row in self._estate.store.owners()]
+        return revoked_grants(intents, state.revocations)
+
+    def _force(self, state: _Accepted) -> Force:
+        estate = self._estate
+        subtraction = Subtraction(state.revocations)
+
+        def standing(row: OwnerRow) -> OwnerRow:
+            intent = subtraction.apply(row.accepted.intent)
+            if intent is row.accepted.intent:
+                return row
+            return replace(row, accepted=replace(row.accepted, intent=intent))
+
+        world = World(
+            self._connect(state.settings),
+            estate.store,
+            estate.now,
+            state.directory,
+            state.head.directory,
+            state.approvals,
+            sum(p.pace.concurrency for p in state.settings.platforms.values()) or 1,
+            self._revoked,
+            sleep=estate.sleep,
+        )
+        return Force(world, state.head.commit, standing)
+
+    def _connect(self, settings: Settings) -> Mapping[str, Platform]:
+        """The platforms; one whose settings are as they were stays connected as it is."""
+        new = {name: p for name, p in settings.platforms.items() if self._connected.get(name) != p}
+        kept = {
+            name: p for name, p in self._platforms.items() if name in settings.platforms.keys() - new.keys()
+        }
+        self._platforms = {**kept, **self._estate.connect(replace(settings, platforms=new))}
+        self._connected = settings.platforms
+        return dict(self._platforms)
+
+    # What changes it
+
+    async def _watch_repository(self) -> None:
+        failures = 0
+        while True:
+            pause = self._estate.config.serve.poll_seconds
+            try:
+                self._commit = await asyncio.to_thread(self._head)
+                failures = 0
+            except SourceError as error:
+                self._told(Failed("the repository", str(error), error.advice))
+                pause = min(pause * 2**failures, LONGEST_PAUSE_SECONDS)
+                failures += 1
+            await self._estate.sleep(pause)
+
+    def _head(self) -> str:
+        branch = self._estate.config.repository.branch if self._estate.config.repository else ""
+        self._estate.source.fetch(branch)
+        return self._estate.source.head(branch)
+
+    async def _watch_store(self, loop: Loop, state: _Accepted) -> None:
+        """Every second: did somebody write into the store, or is there another commit?"""
+        estate = self._estate
+        poll_seconds = estate.config.serve.poll_seconds
+        judged: tuple[object, ...] = ()
+        written, failures, read_at = -1, 0, estate.now()
+        while True:
+            pause = STORE_SECONDS
+            try:
+                version = await estate.store.written_elsewhere()
+                # An approval ends by the clock, which nobody writes.
+                if version != written or (estate.now() - read_at).total_seconds() >= poll_seconds:
+                    now = await self._accepted()
+                    if now != state:
+                        await self._use(loop, state, now)
+                    state, written, read_at = now, version, estate.now()
+                inputs = state.with_commit(self._commit)
+                if self._commit and inputs != judged:
+                    state = await self._judge(loop, state)
+                    judged = inputs
+                failures = 0
+            except (SourceError, StoreError) as error:
+                self._told(Failed("what is wanted", str(error), error.advice))
+                pause = min(poll_seconds * 2**failures, LONGEST_PAUSE_SECONDS)
+                failures += 1
+            except Exception as error:  # a mistake in judging must not end drift repair
+                self._told(Failed("what is wanted", f"{type(error).__name__}, a mistake of Hanse's own"))
+                pause = LONGEST_PAUSE_SECONDS
+            await estate.sleep(pause)
+
+    async def _judge(self, loop: Loop, state: _Accepted) -> _Accepted:
+        """Accept what the commit brings, as far as it can be; what is in force then."""
+        estate = self._estate
+        try:
+            # In a thread with a loop of its own: to read and judge a large organisation takes seconds.
+            proposal = await asyncio.to_thread(asyncio.run, propose(estate, self._commit))
+        except Trouble as error:
+            self._told(Failed(f"commit {self._commit[:8]}", str(error), error.advice))
+            return state
+        self._revoked = proposal.revoked
+        if not proposal.is_new or proposal.acceptance is None:
+            self._told(Judged(proposal, 0))
+            return state
+        async with loop.accepting:
+            await accept(estate, proposal)
+            now = await self._accepted()
+            owners = await self._concerned(state, now, proposal.acceptance.changed)
+            loop.use(self._force(now))
+            await loop.mark(owners, f"commit {self._commit[:8]}")
+        self._told(Judged(proposal, len(owners)))
+        return now
+
+    async def _use(self, loop: Loop, was: _Accepted, now: _Accepted) -> None:
+        """Go by what another process approved or revoked, before any commit is judged."""
+        self._revoked |= await self._revoked_of_rows(now)
+        async with loop.accepting:
+            owners = await self._concerned(was, now, ())
+            loop.use(self._force(now))
+            await loop.mark(owners, "something was approved or revoked")
+
+    async def _concerned(self, was: _Accepted, now: _Accepted, changed: Collection[Owner]) -> list[Owner]:
+        """Owners for whom something else is in force now."""
+        differences = Differences(was.directory, now.directory)
+        approved = now.approvals.keys() ^ was.approvals.keys()
+        revoked = was.revocations != now.revocations
+        if not (differences.people or differences.groups or approved or revoked):
+            return list(changed)
+        before, after = Subtraction(was.revocations), Subtraction(now.revocations)
+        found = []
+        async for row in self._estate.store.owners():
+            intent = row.accepted.intent
+            if (
+                row.owner in changed
+                or differences.concern(intent.grants)
+                or any(operator.user in differences.people for operator in intent.operators)
+                or (intent.left_at and deletion_subject(intent) in approved)
+                or (revoked and before.apply(intent) != after.apply(intent))
+            ):
+                found.append(row.owner)
+        return found

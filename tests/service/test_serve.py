@@ -1,0 +1,551 @@
+"""`hanse serve` keeps in force what is accepted: by hints, by the clock, by sweeps, and whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+from hanse.journal.events import FightNoticed, GrantRevoked, OrganizationAccepted, StepConcluded, StepIntended
+from hanse.model import Done, Personal
+from hanse.platforms.memory import cloud
+from hanse.ports.store import StoreError
+from hanse.ports.transport import Call, Reply
+from hanse.reconcile import loop
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
+from hanse.service.estate import Trouble
+from hanse.service.serve import Began, Judged, ServeNews, Serving
+from hanse.store import SqliteStore
+from hanse.transport import Fault
+from service import manifest
+from service.world import Clock, World
+
+N = TypeVar("N", bound=ServeNews)
+TICK, LONG_TICK = 0.02, 0.2
+"""Seconds of the world's clock that pass while a test waits for an instant: for what comes soon, or within minutes."""
+PATIENCE_SECONDS = 20.0
+"""Of a real clock, for a machine that has much else to do."""
+BROKEN = {manifest.TRIAL_FILE: manifest.TRIAL.replace("workspace: shop", "workspace: shpo")}
+
+
+@dataclass
+class Sleepers(Clock):
+    """A clock that only the test turns; who sleeps wakes when it comes to that."""
+
+    waiting: list[tuple[float, int, asyncio.Future[None]]] = field(default_factory=list)
+    number: int = 0
+
+    def advance(self, **span: float) -> None:
+        super().advance(**span)
+        while self.waiting and self.waiting[0][0] <= self.seconds():
+            _, _, future = heapq.heappop(self.waiting)
+            if not future.done():
+                future.set_result(None)
+
+    async def sleep(self, seconds: float) -> None:
+        self.number += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.waiting, (self.seconds() + max(seconds, 0.0), self.number, future))
+        await future
+
+
+@dataclass
+class Served:
+    """A `hanse serve` that runs."""
+
+    world: World
+    serving: Serving
+    news: list[ServeNews]
+
+    def of(self, kind: type[N]) -> list[N]:
+        """What was told of one sort."""
+        return [one for one in self.news if isinstance(one, kind)]
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Let time pass until it holds, so many seconds of the world's clock at most; then it may still be at work."""
+        end = self.world.clock.at + timedelta(seconds=seconds)
+        tick = TICK if seconds <= 5 else LONG_TICK
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not holds():
+                if self.world.clock.at < end:
+                    self.world.clock.advance(seconds=tick)
+                await asyncio.sleep(0.001)
+
+    async def quiet(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.world.clock.at + timedelta(seconds=seconds)
+        await self.until(lambda: self.world.clock.at >= end, seconds + LONG_TICK)
+        await asyncio.sleep(0.02)
+
+    async def settled(self) -> None:
+        """Until the first sweeps are over and nothing is under way."""
+        names = set(self.world.clouds)
+        await self.until(lambda: {swept.platform for swept in self.of(Swept)} == names, 20)
+        await self.until(lambda: bool(self.of(Judged)), 20)
+        await self.quiet(1)
+
+    async def stepped(self, count: int) -> None:
+        """Until so many steps were tried."""
+        await self.until(lambda: len(self.of(Stepped)) == count)
+
+    def steps(self) -> list[str]:
+        """What was done, in short."""
+        return [f"{one.step.action} {one.step.kind} {one.step.reason.cause}" for one in self.of(Stepped)]
+
+
+@pytest.fixture
+def clocked(applied: World) -> World:
+    """The small organisation as it holds, with a clock that only the test turns."""
+    applied.clock = Sleepers(applied.clock.at)
+    return applied
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[Served]:
+    """Serving, until the end of the block."""
+    async with world.open() as estate:
+        news: list[ServeNews] = []
+        serving = Serving(estate, news.append)
+        task = asyncio.ensure_future(serving.run())
+        found = Served(world, serving, news)
+        try:
+            await found.settled()
+            yield found
+        finally:
+            serving.stop()
+            await task
+    assert not [failed for failed in found.of(Failed) if "mistake" in failed.message]
+
+
+async def test_nothing_is_served_before_a_first_state_was_accepted_by_a_person(world: World) -> None:
+    async with world.open() as estate:
+        with pytest.raises(Trouble, match="nothing was accepted yet") as caught:
+            await Serving(estate, lambda news: None).run()
+    assert "hanse apply" in caught.value.advice
+
+
+async def test_two_cannot_serve_one_store(clocked: World) -> None:
+    async with served(clocked), clocked.open() as other:
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await Serving(other, lambda news: None).run()
+
+
+async def test_what_holds_is_left_alone_and_nothing_is_said_of_it(clocked: World) -> None:
+    async with served(clocked) as serve:
+        assert [type(one) for one in serve.news if not isinstance(one, Swept)] == [Began, Judged]
+        told = len(serve.news)
+        await serve.quiet(120)
+        assert len(serve.news) == told
+        assert clocked.writes == []
+
+
+@pytest.mark.parametrize("cloud_name", ["north", "south"])
+async def test_a_change_by_hand_is_mended_at_once(clocked: World, cloud_name: str) -> None:
+    async with served(clocked) as serve:
+        clocked.join_by_hand("shop-web-admin", "u-8", cloud_name)
+        await serve.until(lambda: clocked.members("shop-web-admin", cloud_name) == {"u-1", "u-2"}, 1)
+        clocked.leave_by_hand("shop-web-admin", "u-1", cloud_name)
+        await serve.until(lambda: clocked.members("shop-web-admin", cloud_name) == {"u-1", "u-2"}, 1)
+        await serve.until(lambda: len(serve.of(Stepped)) == 2)
+        assert serve.steps() == ["delete membership local-change", "create membership local-change"]
+
+
+async def test_what_is_mended_reads_only_the_owner_concerned(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.forget_calls()
+        clocked.join_by_hand("shop-trial-admin", "u-8")
+        await serve.until(lambda: clocked.members("shop-trial-admin") == {"u-1", "u-2"}, 1)
+        await serve.quiet(2)
+        listed = {prefix for call in clocked.made() for name, prefix in call.query if name == "mark_prefix"}
+        assert listed == {"example/shop/trial/"}
+        assert clocked.made("south") == []
+
+
+async def test_what_hints_missed_the_next_sweep_finds(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(clocked) as serve:
+        monkeypatch.setattr(cloud.Cloud, "_tell", lambda self, marks: None)
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.quiet(60)
+        assert "u-8" in clocked.members("shop-web-admin")
+        clocked.clock.advance(seconds=600)
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 5)
+        assert [swept.differences for swept in serve.of(Swept) if swept.platform == "north"] == [0, 1]
+
+
+async def test_a_platform_without_hints_is_swept_all_the_same(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "Hints", type(None))
+    clocked.join_by_hand("shop-web-admin", "u-8")
+    async with served(clocked) as serve:
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 5)
+
+
+async def test_a_grant_ends_by_the_clock_without_a_commit(clocked: World) -> None:
+    until = (clocked.clock.at + timedelta(hours=3)).isoformat()
+    row = f"- {{user: u-8, role: admin, until: '{until}'}}\n  - {{user: u-3"
+    async with served(clocked) as serve:
+        clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("- {user: u-3", row)})
+        await serve.until(lambda: clocked.members("shop-trial-admin") == {"u-1", "u-2", "u-8"}, 30)
+        await serve.quiet(2)
+        clocked.clock.advance(hours=2, minutes=58)
+        await serve.quiet(20)
+        assert clocked.members("shop-trial-admin") == {"u-1", "u-2", "u-8"}
+        clocked.clock.advance(minutes=2)
+        await serve.until(lambda: clocked.members("shop-trial-admin") == {"u-1", "u-2"}, 60)
+        await serve.until(lambda: serve.steps()[-1] == "delete membership expired")
+
+
+async def test_a_grant_that_another_run_accepted_begins_by_the_clock(clocked: World) -> None:
+    start = (clocked.clock.at + timedelta(hours=1)).isoformat()
+    row = f"- {{user: u-8, role: admin, from: '{start}'}}\n  - {{user: u-3"
+    async with served(clocked):
+        pass
+    clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("- {user: u-3", row)})
+    async with served(clocked) as serve:
+        await serve.quiet(5)
+        clocked.clock.advance(minutes=60)
+        await serve.until(lambda: "u-8" in clocked.members("shop-trial-admin"), 60)
+
+
+async def test_a_new_commit_is_accepted_and_applied(clocked: World) -> None:
+    async with served(clocked) as serve:
+        commit = clocked.commit({manifest.WEB_FILE: manifest.WEB.replace("prod}", "live}")})
+
+        def is_live() -> bool:
+            rows = [clocked.row("spaces", "shop-web", name) for name in clocked.clouds]
+            return all(row is not None and row["tags"] == ["environment=live"] for row in rows)
+
+        await serve.until(is_live, 20)
+        assert [one.proposal.commit for one in serve.of(Judged)][1:] == [commit]
+        assert serve.of(Judged)[-1].owners == 2
+    accepted = [event for event in await clocked.events() if isinstance(event, OrganizationAccepted)]
+    assert accepted[-1].commit == commit
+
+
+async def test_people_who_change_change_access_where_they_have_it_and_nobody_else_is_looked_at(
+    clocked: World,
+) -> None:
+    async with served(clocked) as serve:
+        clocked.commit({"groups.yaml": manifest.GROUPS.replace("[u-6, u-7]", "[u-6, u-5]")})
+        await serve.until(lambda: clocked.members("lab-sea-admin") == {"u-6", "u-5"}, 20)
+        await serve.until(lambda: clocked.members("lab-sky-admin") == {"u-6", "u-5"}, 5)
+        assert serve.of(Judged)[-1].owners == 2
+
+
+async def test_a_tenant_that_is_taken_out_leaves_and_is_deleted_once_that_is_approved(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.commit({manifest.SEA_FILE: None})
+        await serve.until(lambda: clocked.members("lab-sea-admin") == set(), 20)
+        await serve.quiet(5)
+        assert clocked.row("spaces", "lab-sea") is not None
+        [waiting] = await clocked.waiting()
+        await clocked.approve(waiting.subject[:12])
+        await serve.until(lambda: clocked.row("spaces", "lab-sea") is None, 3)
+        await serve.until(lambda: bool(serve.of(Gone)))
+    assert "north/lab/sea" not in await clocked.status()
+
+
+async def test_what_is_revoked_is_taken_away_within_seconds(clocked: World) -> None:
+    async with served(clocked) as serve:
+        await clocked.revoke("shop/trial", "u-3")
+        await serve.until(lambda: clocked.members("shop-trial-user") == set(), 3)
+        await serve.quiet(20)
+        assert serve.steps() == ["delete group revoked"]
+        assert clocked.row("groups", "shop-trial-user") is None
+
+
+async def test_what_is_revoked_is_taken_away_though_the_head_is_broken(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.commit(BROKEN)
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        await clocked.revoke("shop/trial", "u-3")
+        await serve.until(lambda: clocked.members("shop-trial-user") == set(), 3)
+        clocked.join_by_hand("shop-trial-admin", "u-3")
+        await serve.until(lambda: clocked.members("shop-trial-admin") == {"u-1", "u-2"}, 1)
+        await serve.quiet(20)
+        assert clocked.row("groups", "shop-trial-user") is None
+
+
+async def test_a_held_removal_is_told_and_happens_once_it_is_approved(clocked: World) -> None:
+    async with served(clocked) as serve:
+        strict = manifest.ORGANIZATION.replace("removalAtLeast: 5", "removalAtLeast: 0")
+        clocked.commit({"organization.yaml": strict})
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        clocked.commit({"groups.yaml": manifest.GROUPS.replace("[u-3, u-4, u-5]", "[u-3]")})
+        await serve.until(lambda: len(serve.of(Judged)) == 3, 20)
+        await serve.quiet(5)
+        assert clocked.members("shop-web-user") == {"u-3", "u-4", "u-5"}
+        trips = serve.of(Judged)[-1].proposal.trips
+        assert trips
+        for trip in trips:
+            await clocked.approve(trip.subject[:12])
+        await serve.until(lambda: clocked.members("shop-web-user") == {"u-3"}, 5)
+
+
+async def test_a_broken_commit_is_told_once_and_stops_no_repair(clocked: World) -> None:
+    async with served(clocked) as serve:
+        broken = clocked.commit(BROKEN)
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        proposal = serve.of(Judged)[-1].proposal
+        assert proposal.commit == broken
+        assert proposal.checked is None
+        assert any("shpo" in found.message for found in proposal.diagnostics)
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 1)
+        await serve.quiet(60)
+        assert len(serve.of(Judged)) == 2
+        clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 20)
+
+
+async def test_a_repository_that_is_away_is_told_and_stops_no_repair(clocked: World) -> None:
+    async with served(clocked) as serve:
+        hidden = clocked.repository.with_name("hidden")
+        clocked.repository.rename(hidden)
+        await serve.until(lambda: bool(serve.of(Failed)), 20)
+        assert {failed.what for failed in serve.of(Failed)} <= {"the repository", "what is wanted"}
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 1)
+        text = Personal("left the company")
+        event = GrantRevoked("shop", "trial", "user", "u-3", "", text, "local-operator", text)
+        other = SqliteStore.open(clocked.folder / "hanse.db")
+        await other.revoke(event, clocked.clock())
+        await other.close()
+        await serve.until(lambda: clocked.members("shop-trial-user") == set(), 35)
+        hidden.rename(clocked.repository)
+        clocked.commit({manifest.WEB_FILE: manifest.WEB.replace("prod}", "live}")})
+        await serve.until(lambda: bool(serve.of(Judged)[1:]), 120)
+
+
+async def test_a_platform_that_goes_away_is_told_once_and_mended_when_it_is_back(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.faults["north"][:] = [Fault("cut", times=0)]
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(lambda: bool(serve.of(Away)))
+        await serve.quiet(60)
+        assert [away.platform for away in serve.of(Away)] == ["north"]
+        assert "north cannot be read" in (await clocked.status())["north/shop/web"].status.waits
+        clocked.join_by_hand("shop-web-admin", "u-8", "south")
+        await serve.until(lambda: clocked.members("shop-web-admin", "south") == {"u-1", "u-2"}, 1)
+        clocked.faults["north"].clear()
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 61)
+        assert [back.platform for back in serve.of(Back)] == ["north"]
+        await serve.quiet(1)
+    assert not (await clocked.status())["north/shop/web"].status.waits
+
+
+async def test_a_step_that_is_not_possible_yet_is_tried_again_when_the_platform_asked_for_it(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(clocked) as serve:
+        tries: list[float] = []
+        answer = cloud.Cloud.answer
+
+        def busy(self: cloud.Cloud, call: Call) -> Reply:
+            if call.method == "DELETE" and len(tries) < 2:
+                tries.append(clocked.clock.seconds())
+                return Reply(404, {}, b"{}")
+            return answer(self, call)
+
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        monkeypatch.setattr(cloud.Cloud, "answer", busy)
+        await serve.until(lambda: len(tries) == 2, 10)
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 10)
+
+
+async def test_a_slow_platform_holds_up_no_other(clocked: World) -> None:
+    gate = asyncio.Event()
+    before = clocked.before
+
+    async def slow(platform: str, call: Call) -> None:
+        if platform == "north":
+            await gate.wait()
+        await before(platform, call)
+
+    async with served(clocked) as serve:
+        clocked.before = slow  # type: ignore[method-assign]
+        clocked.join_by_hand("shop-web-admin", "u-8", "north")
+        await serve.quiet(1)
+        clocked.join_by_hand("shop-web-admin", "u-8", "south")
+        await serve.until(lambda: clocked.members("shop-web-admin", "south") == {"u-1", "u-2"}, 1)
+        clocked.commit({manifest.WEB_FILE: manifest.WEB.replace("prod}", "live}")})
+        await serve.until(
+            lambda: (clocked.row("spaces", "shop-web", "south") or {})["tags"] == ["environment=live"], 20
+        )
+        assert "u-8" in clocked.members("shop-web-admin", "north")
+        gate.set()
+        await serve.until(lambda: clocked.members("shop-web-admin", "north") == {"u-1", "u-2"}, 5)
+
+
+async def test_a_change_during_a_look_is_not_lost(clocked: World) -> None:
+    """It comes after the look read what it changes, and before the look ends."""
+    meddled = False
+    after = clocked.after
+
+    async def meddle(platform: str, call: Call, reply: Reply) -> None:
+        nonlocal meddled
+        await after(platform, call, reply)
+        if call.is_write and not meddled:
+            meddled = True
+            clocked.join_by_hand("shop-web-user", "u-8")
+
+    async with served(clocked) as serve:
+        clocked.after = meddle  # type: ignore[method-assign]
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 1)
+        await serve.until(lambda: clocked.members("shop-web-user") == {"u-3", "u-4", "u-5"}, 2)
+        assert meddled
+
+
+async def test_killed_in_the_midst_of_a_pass_it_goes_on_where_it_was(clocked: World) -> None:
+    async with clocked.open() as estate:
+        news: list[ServeNews] = []
+        task = asyncio.ensure_future(Serving(estate, news.append).run())
+        serve = Served(clocked, Serving(estate, news.append), news)
+        await serve.settled()
+        after, stuck = clocked.after, asyncio.Event()
+
+        async def hang(platform: str, call: Call, reply: Reply) -> None:
+            if call.is_write:
+                stuck.set()
+                await asyncio.Event().wait()
+            await after(platform, call, reply)
+
+        clocked.after = hang  # type: ignore[method-assign]
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        clocked.join_by_hand("shop-trial-admin", "u-8")
+        await serve.until(stuck.is_set)
+        for _ in range(2):  # the first one lets the steps under way finish
+            task.cancel()
+            await asyncio.sleep(0.01)
+        await asyncio.gather(task, return_exceptions=True)
+        assert await estate.store.open_steps()
+    clocked.after = after  # type: ignore[method-assign]
+    async with served(clocked) as serve:
+        groups = ("shop-web-admin", "shop-trial-admin")
+        await serve.until(lambda: all(clocked.members(name) == {"u-1", "u-2"} for name in groups), 10)
+    async with clocked.open() as estate:
+        assert await estate.store.open_steps() == []
+    events = await clocked.events()
+    assert {e.digest for e in events if isinstance(e, StepIntended)} == {
+        e.digest for e in events if isinstance(e, StepConcluded)
+    }
+
+
+async def test_stopped_it_finishes_the_steps_under_way(clocked: World) -> None:
+    gate, under_way = asyncio.Event(), asyncio.Event()
+    before = clocked.before
+
+    async def slow(platform: str, call: Call) -> None:
+        if call.is_write:
+            under_way.set()
+            await gate.wait()
+        await before(platform, call)
+
+    async with served(clocked) as serve:
+        clocked.before = slow  # type: ignore[method-assign]
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(under_way.is_set)
+        serve.serving.stop()
+        gate.set()
+    assert [isinstance(one.outcome, Done) for one in serve.of(Stepped)] == [True]
+    async with clocked.open() as estate:
+        assert await estate.store.open_steps() == []
+
+
+async def test_a_store_that_is_full_is_told_and_tried_again(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(clocked) as serve:
+        full = StoreError("no space is left for the store", "free some space")
+
+        async def refuse(self: SqliteStore, *arguments: object) -> None:
+            raise full
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteStore, "append", refuse)
+            patch.setattr(SqliteStore, "mark", refuse)
+            clocked.join_by_hand("shop-web-admin", "u-8")
+            await serve.until(lambda: bool(serve.of(Failed)), 5)
+            await serve.quiet(5)
+            assert "u-8" in clocked.members("shop-web-admin")
+        assert {(failed.message, failed.advice) for failed in serve.of(Failed)} == {(str(full), full.advice)}
+        await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 30)
+
+
+async def test_who_fights_over_attributes_is_told_and_left_for_a_while(clocked: World) -> None:
+    async with served(clocked) as serve:
+        for number in range(6):
+            row = clocked.row("spaces", "shop-trial")
+            assert row
+            clocked.by_hand("PATCH", f"/spaces/{row['id']}", {"description": f"mine {number}"})
+            if number < 5:
+                await serve.stepped(number + 1)
+                await serve.quiet(1)
+        await serve.quiet(60)
+        assert len(serve.of(Stepped)) == 5
+        assert len(serve.of(Fought)) == 1
+        waits = (await clocked.status())["north/shop/trial"].status.waits
+        assert "put back 5 times" in waits
+        clocked.join_by_hand("shop-trial-admin", "u-8")
+        await serve.until(lambda: clocked.members("shop-trial-admin") == {"u-1", "u-2"}, 1)
+        clocked.clock.advance(minutes=10)
+        await serve.until(lambda: (clocked.row("spaces", "shop-trial") or {})["description"] == "", 60)
+        await serve.quiet(1)
+    assert not (await clocked.status())["north/shop/trial"].status.waits
+    assert len([event for event in await clocked.events() if isinstance(event, FightNoticed)]) == 1
+
+
+async def test_who_fights_over_access_never_wins(clocked: World) -> None:
+    async with served(clocked) as serve:
+        held = 0.0
+        for _ in range(40):
+            if "u-8" not in clocked.members("shop-trial-admin"):
+                clocked.join_by_hand("shop-trial-admin", "u-8")
+            before = clocked.clock.seconds()
+            await serve.until(lambda: "u-8" not in clocked.members("shop-trial-admin"), 31)
+            held = max(held, clocked.clock.seconds() - before)
+            await serve.quiet(0.2)
+            if len(serve.of(Stepped)) == 8:
+                break
+        assert len(serve.of(Stepped)) == 8
+        assert 25 < held <= 31
+        assert len(serve.of(Fought)) == 1
+        await serve.quiet(61)
+        clocked.join_by_hand("shop-trial-admin", "u-8")
+        await serve.until(lambda: "u-8" not in clocked.members("shop-trial-admin"), 1)
+
+
+async def test_marks_of_owners_that_are_gone_are_forgotten(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.commit({"shop/trial.yaml": None})
+        await serve.until(lambda: clocked.row("spaces", "shop-trial") is None, 30)
+        await serve.until(lambda: bool(serve.of(Gone)))
+    async with clocked.open() as estate:
+        assert {str(owner) for owner in await estate.store.work()} == {
+            str(row.owner) async for row in estate.store.owners()
+        }
+
+
+async def test_a_platform_whose_settings_change_is_connected_anew_and_the_others_stay(clocked: World) -> None:
+    async with served(clocked) as serve:
+        before = dict(serve.serving._platforms)
+        head, south = manifest.PLATFORMS.split("name: south")
+        slower = f"{head}name: south{south.replace('requestsPerSecond: 100000', 'requestsPerSecond: 99999')}"
+        assert slower != manifest.PLATFORMS
+        clocked.commit({"platforms.yaml": slower})
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        assert serve.serving._platforms["north"] is before["north"]
+        assert serve.serving._platforms["south"] is not before["south"]
+        await serve.quiet(6)
+        clocked.join_by_hand("shop-web-admin", "u-8", "south")
+        await serve.until(lambda: clocked.members("shop-web-admin", "south") == {"u-1", "u-2"}, 1)
