@@ -17,13 +17,16 @@ from hanse.desired.intent import Directory, Intent
 from hanse.model import Access, Outcome, Step
 from hanse.observed import Observation
 from hanse.platforms.openstack.access import access
+from hanse.platforms.openstack.auth import connect
 from hanse.platforms.openstack.blocks import DESCRIPTION, PlatformBlock
 from hanse.platforms.openstack.client import Keystone
 from hanse.platforms.openstack.compile import compile_intent
+from hanse.platforms.openstack.doctor import examine
 from hanse.platforms.openstack.memory import Memory
 from hanse.platforms.openstack.observe import observe
 from hanse.platforms.openstack.perform import perform
-from hanse.ports.platform import Credential, Description, PlatformIdentity, PlatformUnavailable, Scope, Vendor
+from hanse.platforms.openstack.permissions import bootstrap
+from hanse.ports.platform import Description, PlatformIdentity, PlatformUnavailable, Scope, Vendor
 from hanse.ports.transport import Transport
 
 
@@ -61,11 +64,4 @@ class OpenStack:
         return await perform(self._client, self._memory, step)
 
 
-def connect(credential: Credential) -> Transport:
-    """The transport for a bound credential, as `auth.connect`; what it needs takes half a second to import."""
-    from hanse.platforms.openstack import auth  # noqa: PLC0415
-
-    return auth.connect(credential)
-
-
-VENDOR = Vendor(DESCRIPTION, connect, OpenStack)
+VENDOR = Vendor(DESCRIPTION, connect, OpenStack, bootstrap, examine)

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from hanse.model import Secret
 from hanse.ports.platform import Credential, PlatformUnavailable
-from hanse.ports.transport import Call, NotAllowed, NotSent, Transport
+from hanse.ports.transport import Call, NotAllowed, NotSent
 
 if TYPE_CHECKING:
-    from hanse.transport.http import Tls
+    from hanse.transport.http import Http, Tls
 
 STALE_SECONDS = 60
 """A token that expires within this time is renewed before it is used."""
@@ -34,7 +34,7 @@ NO_FILES = [os.devnull]
 """Older releases of openstacksdk take an empty list for their default search path."""
 
 
-def connect(credential: Credential) -> Transport:
+def connect(credential: Credential) -> Http:
     """The transport for a bound credential; nothing is called yet.
 
     Its source is `env` (the OS_* variables), `clouds.yaml#NAME` (searched where openstacksdk does) or
