@@ -42,9 +42,7 @@ def build(target: Path) -> str:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if why := unfit(go):
         return why
-    tell(
-        f"building Kubernetes {version()} and etcd from source: about five minutes on two cores the first time"
-    )
+    tell(f"building Kubernetes {version()} and etcd from source: minutes the first time")
     draft = target.with_name(f".{target.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
