@@ -47,7 +47,7 @@ test-whole: ## as test, with the whole contract on the real Keystone too: about 
 test-kubernetes: counterparts ## the tests of Kubernetes on a real API server; ARGS='-k name' chooses
 	@mkdir -p $(dir $(REPORT_KUBERNETES))
 	@HANSE_KUBERNETES=real $(BIN)/pytest --numprocesses=auto --dist=loadfile --junit-xml=$(REPORT_KUBERNETES) \
-	  tests/kubernetes $(wildcard tests/conformance/test_kubernetes.py) $(ARGS)
+	  tests/kubernetes tests/conformance/test_kubernetes.py $(ARGS)
 
 .PHONY: counterparts
 counterparts: $(READY) ## build the real servers that tests run on, once; needs Go, see docs/counterparts.md

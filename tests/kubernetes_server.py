@@ -3,7 +3,6 @@
 What only the simulator has answered is not known: `make test-kubernetes` runs the same tests on the real one.
 """
 
-import importlib
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hanse.demo import kubernetes as starter
+from hanse.simulators import kubernetes as simulator
 
 REAL = os.environ.get("HANSE_KUBERNETES") == "real"
 
@@ -58,8 +58,4 @@ def start(folder: Path) -> AbstractContextManager[KubernetesServer]:
     Raises:
         KubernetesError: the real one is asked for, and its programs are missing or do not start.
     """
-    if REAL:
-        return starter.start(folder, users=USERS)
-    simulator = importlib.import_module("hanse.simulators.kubernetes")
-    simulated: AbstractContextManager[KubernetesServer] = simulator.start(users=USERS)
-    return simulated
+    return starter.start(folder, users=USERS) if REAL else simulator.start(users=USERS)
