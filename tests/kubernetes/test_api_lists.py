@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from api import NAMESPACES, Api, binding, bindings, compact, config, configs, eventually, thing, user
+from api import NAMESPACES, Api, binding, bindings, config, configs, eventually, thing, user
 
 from kubernetes_server import KubernetesServer
 
@@ -58,17 +58,6 @@ def test_pages_of_all_namespaces_go_through_them_in_order(api: Api, five: str) -
             break
     assert len(seen) == len(set(seen)) >= 6
     assert seen == sorted(seen, key="/".join)
-
-
-def test_a_page_that_came_too_late_is_gone_and_says_where_to_go_on(api: Api, five: str) -> None:
-    first = api.get(five, limit=2)
-    token = first.body["metadata"]["continue"]
-    api.post(five, config("p1b"))
-    compact(api)
-    gone = api.get(five, limit=2, **{"continue": token})
-    assert (gone.code, gone.body["reason"]) == (410, "Expired")
-    rest = api.get(five, **{"continue": gone.body["metadata"]["continue"]})
-    assert rest.names == ["p1", "p1b", "p2", "p3", "p4"]
 
 
 @pytest.mark.parametrize("token", ["zzz", "", "e30"])
@@ -240,37 +229,6 @@ def test_the_end_of_the_beginning_is_marked_when_asked_for(api: Api, five: str) 
         told = [next(events) for _ in range(7)]
     assert [event["type"] for event in told] == ["ADDED"] * 6 + ["BOOKMARK"]
     assert told[-1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-
-
-def test_a_watch_of_what_is_forgotten_is_an_error_within_the_stream(api: Api) -> None:
-    path = configs(api.namespace())
-    version = api.get(path).version
-    api.post(path, config("q"))
-    # After a restart the server remembers no events.
-    api.server.stop_api()
-    api.server.start_api()
-    with api.watch(path, seconds=5, resourceVersion=version) as events:
-        told = list(events)
-    assert [event["type"] for event in told] == ["ERROR"]
-    status = told[0]["object"]
-    assert (status["kind"], status["reason"], status["code"]) == ("Status", "Expired", 410)
-    assert status["message"].startswith(f"too old resource version: {version} (")
-
-
-def test_a_restart_cuts_watches_and_keeps_objects(api: Api) -> None:
-    path = configs(api.namespace())
-    eventually(lambda: api.get(f"{path}/kube-root-ca.crt").code == 200)
-    made = api.post(path, config("q"))
-    with api.watch(path, seconds=30, resourceVersion=made.version) as events:
-        api.server.stop_api()
-        with pytest.raises(ConnectionRefusedError):
-            api.get(path)
-        assert list(events) == []
-    api.server.start_api()
-    assert api.get(f"{path}/q").body == made.body
-    with api.watch(path, resourceVersion=api.get(path).version) as events:
-        api.post(path, config("r"))
-        assert seen(next(events)) == ("ADDED", "r")
 
 
 def test_a_version_that_is_no_number_cannot_be_watched(api: Api, five: str) -> None:

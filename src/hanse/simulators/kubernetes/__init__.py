@@ -7,6 +7,6 @@
 one suite, tests/kubernetes/test_api_*.py, which runs on both.
 """
 
-from hanse.simulators.kubernetes.cluster import Webhook as Webhook
 from hanse.simulators.kubernetes.server import Simulator as Simulator
 from hanse.simulators.kubernetes.server import start as start
+from hanse.simulators.kubernetes.settings import Webhook as Webhook

@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from hanse.simulators.kubernetes.access import MASTERS, User
-from hanse.simulators.kubernetes.cluster import Answer, Cluster, Watch
+from hanse.simulators.kubernetes.cluster import Answer, Cluster
 from hanse.simulators.kubernetes.requests import Request
+from hanse.simulators.kubernetes.watching import Watch
 
 _T = TypeVar("_T")
 _LOOPBACK = "127.0.0.1"
@@ -192,8 +193,8 @@ class _Front:
                 async with asyncio.timeout(pause):
                     event = await events.get()
             except TimeoutError:
-                if told < self._cluster.version:
-                    told = self._cluster.version
+                if told < self._cluster.store.version:
+                    told = self._cluster.store.version
                     await response.write(_line(watch.bookmark(told)))
                 continue
             await response.write(_line(event))

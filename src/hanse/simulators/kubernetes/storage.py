@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from hanse.simulators.kubernetes.schema import Kind, Object
+from hanse.simulators.kubernetes.objects import at_version
+from hanse.simulators.kubernetes.schema import KINDS, Kind, Object
 
 
 class Event(NamedTuple):
@@ -83,3 +84,26 @@ class Collection:
 def key_of(kind: Kind, namespace: str, name: str) -> str:
     """Under which key an object lies."""
     return f"{namespace}/{name}" if kind.namespaced else name
+
+
+class Store:
+    """All collections, under one version."""
+
+    def __init__(self, history: int) -> None:
+        self.collections = {kind: Collection(history) for kind in KINDS}
+        self.version = 1
+        self.react: Callable[[Kind, Event, Object], None] = lambda *_: None
+
+    def write(self, kind: Kind, before: Object | None, after: Object | None) -> Object:
+        """Keep a new object, a changed one or none; give it back as it is then, the last state of a deleted one."""
+        self.version += 1
+        written = None if after is None else at_version(after, self.version)
+        thing = written or before
+        assert thing is not None
+        metadata = thing["metadata"]
+        event = Event(
+            self.version, key_of(kind, metadata.get("namespace", ""), metadata["name"]), written, before
+        )
+        self.collections[kind].write(event)
+        self.react(kind, event, metadata)
+        return written or at_version(thing, self.version)
