@@ -100,6 +100,26 @@ def test_a_rolebinding_in_the_manifests_needs_to_bind_just_its_role() -> None:
     assert bound("Role") == [("admin", "edit", "view")]  # whose rules are held, or it is refused
 
 
+def test_what_a_placeholder_becomes_is_not_guessed_and_never_widened_to_all() -> None:
+    role = {
+        "apiVersion": f"{RBAC_GROUP}/v1",
+        "kind": "Role",
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "verbs": ["get"],
+                "resourceNames": ["of-${project}"],
+            }
+        ],
+    }
+    binding = {**role, "kind": "RoleBinding", "roleRef": {"kind": "ClusterRole", "name": "of-${workspace}"}}
+    mapped = {**binding, "roleRef": {"kind": "ClusterRole", "name": "edit"}}
+    rows = permissions([zone("a", None, role, binding, mapped)])
+    assert of(rows, "secrets", "get") == []
+    assert [row.names for row in of(rows, "clusterroles", "bind")] == [("admin", "edit", "view")]
+
+
 @pytest.mark.parametrize(
     "broken",
     [{}, {"kind": 5, "apiVersion": "v1"}, {"apiVersion": f"{RBAC_GROUP}/v1", "kind": "Role", "rules": 7}],

@@ -94,7 +94,8 @@ def _management(zones: Sequence[Zone]) -> Iterator[Permission]:
     )
     yield see(("clusterroles",), "a role is looked up before it is given")
     yield see(("clusterrolebindings",), "who has access to everything has access to a tenant: it is told")
-    if roles := mapped_roles(zones):
+    roles = mapped_roles(zones)
+    if roles:
         why = "the roles that landing zones map; no other can be given"
         yield Permission(MANAGEMENT, RBAC_GROUP, ("clusterroles",), ("bind",), why, roles)
     yield keep("", ("resourcequotas", "limitranges"), "quotas and limits of a tenant")
@@ -114,32 +115,35 @@ def _management(zones: Sequence[Zone]) -> Iterator[Permission]:
                 yield keep(group, (resource,), f"objects in the manifests of landing zone {zone.name}")
             if group == RBAC_GROUP:
                 extra |= dict.fromkeys(_given_on(zone.name, kind, content))
-    yield from extra
+    yield from (row for row in extra if row.verbs != ("bind",) or row.names[0] not in roles)
 
 
 def _given_on(zone: str, kind: str, content: Mapping[str, Any]) -> Iterator[Permission]:
-    """What the API server wants to see before it lets a Role or a RoleBinding of the manifests be made."""
+    """What the API server wants to see before it lets a Role or a RoleBinding of the manifests be made.
+
+    Rules with placeholders are left out, as what they become is not known: without the name, they would be of all.
+    """
     if kind == "RoleBinding":
         role = content.get("roleRef")
-        if isinstance(role, dict) and role.get("kind") == "ClusterRole" and isinstance(role.get("name"), str):
+        if isinstance(role, dict) and role.get("kind") == "ClusterRole":
             why = f"a RoleBinding in the manifests of landing zone {zone} gives it"
-            yield Permission(MANAGEMENT, RBAC_GROUP, ("clusterroles",), ("bind",), why, (role["name"],))
-    if kind == "Role":
-        why = (
-            f"a Role in the manifests of landing zone {zone} gives it, and nobody can give what they have not"
-        )
-        rules = content.get("rules")
-        for rule in rules if isinstance(rules, list) else ():
-            if isinstance(rule, dict):
+            if names := _texts([role.get("name")]):
+                yield Permission(MANAGEMENT, RBAC_GROUP, ("clusterroles",), ("bind",), why, names)
+    rules = content.get("rules") if kind == "Role" else ()
+    why = f"a Role in the manifests of landing zone {zone} gives it, and nobody can give what they have not"
+    for rule in rules if isinstance(rules, list) else ():
+        if isinstance(rule, dict):
+            resources, verbs, names = (
+                _texts(rule.get(field)) for field in ("resources", "verbs", "resourceNames")
+            )
+            if len(names) == len(rule.get("resourceNames") or ()):
                 for group in _texts(rule.get("apiGroups")):
-                    resources, verbs = _texts(rule.get("resources")), _texts(rule.get("verbs"))
-                    yield Permission(
-                        MANAGEMENT, group, resources, verbs, why, _texts(rule.get("resourceNames"))
-                    )
+                    yield Permission(MANAGEMENT, group, resources, verbs, why, names)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    """The texts in a list that no placeholder changes."""
+    return tuple(t for t in value if isinstance(t, str) and "${" not in t) if isinstance(value, list) else ()
 
 
 def _metering() -> Iterator[Permission]:

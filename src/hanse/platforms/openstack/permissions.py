@@ -111,7 +111,7 @@ def bootstrap(identity: PlatformIdentity, zones: Sequence[Zone], sign_in: str = 
             f"# it can give the roles {', '.join(sorted(MANAGED_ROLES))}.",
             f"openstack role add --user hanse --user-domain {at} --domain {at} {MANAGER}",
             "# One thing it cannot: Keystone lets no account of a domain read which role implies which. So projects",
-            "# that left are kept, without their people. Delete them by hand, or give Hanse the role admin on a project.",
+            "# that left are kept, without their people. Delete them by hand, or give Hanse admin on a project.",
         ]
     lines += [
         "# It needs these rules of the policy:",
