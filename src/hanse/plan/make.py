@@ -474,7 +474,7 @@ class _Comparison:
                 f"ambiguous-{find.kind}", f"{count} are called {find}; none is taken",
                 "make it one on the platform", resource.principal or str(resource.key),
             )  # fmt: skip
-        elif resource.principal:
+        elif resource.principal and resource.attributes.get(self.kinds[resource.kind].subject) == find:
             self._remark(
                 f"unknown-{find.kind}",
                 f"{resource.principal} is not known there yet ({find})",

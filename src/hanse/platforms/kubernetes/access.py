@@ -12,7 +12,11 @@ from hanse.observed import Observation
 def access(observation: Observation) -> Sequence[Access]:
     """All access to namespaces of ours, sorted. A group is its own principal: the API server knows only its name."""
     rows: set[Access] = set()
-    above = [thing.attributes for thing in observation.foreign if thing.kind == "cluster-binding"]
+    above = [
+        (_name(thing.attributes["subject"]), _name(thing.attributes["role"]))
+        for thing in observation.foreign
+        if thing.kind == "cluster-binding"
+    ]
     for owner, resources in observation.resources.items():
         for resource in resources:
             if resource.kind == "binding":
@@ -21,8 +25,7 @@ def access(observation: Observation) -> Sequence[Access]:
                     principal, role, via = _row(resource.attributes["subject"], resource.attributes["role"])
                     rows.add(Access(principal, role, owner, via, f"rolebinding {name}"))
             elif resource.kind == "namespace":
-                for attributes in above:
-                    principal, role, _ = _row(attributes["subject"], attributes["role"])
+                for principal, role in above:
                     rows.add(Access(principal, role, owner, "inherited", "the cluster"))
     return sorted(rows, key=lambda row: (str(row.owner), row.principal, row.role, row.via, row.grant))
 
@@ -30,4 +33,9 @@ def access(observation: Observation) -> Sequence[Access]:
 def _row(subject: Value, role: Value) -> tuple[str, str, Via]:
     assert isinstance(subject, Native)
     assert isinstance(role, Native)
-    return subject.id, str(role.name), "group" if subject.kind == "Group" else "direct"
+    return subject.identity, str(role.name), "group" if subject.kind == "Group" else "direct"
+
+
+def _name(value: Value) -> str:
+    assert isinstance(value, Native)
+    return str(value.name)

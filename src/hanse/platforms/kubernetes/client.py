@@ -11,7 +11,7 @@ Facts that shape it, read in k8s.io/apiserver 0.36 and tried on kube-apiserver 1
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +20,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 import msgspec
 
 from hanse.platforms.kubernetes.blocks import FIELD_MANAGER
-from hanse.platforms.kubernetes.wire import ApiResource, ApiResources, Event, Page, Status
+from hanse.platforms.kubernetes.wire import ApiResource, ApiResources, Event, Page, Status, Traced
 from hanse.ports.platform import PlatformUnavailable
 from hanse.ports.transport import Call, NoReply, NotAllowed, NotSent, Reply, Transport
 
@@ -36,6 +36,13 @@ CREATED, REDIRECT, BAD_REQUEST, NOT_FOUND, CONFLICT, GONE = 201, 300, 400, 404, 
 _WEBHOOK = re.compile(r'admission webhook "([a-zA-Z0-9.-]{1,253})"')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([a-zA-Z0-9.-]{1,253})'")
 _CALLING = re.compile(r'failed calling webhook "([a-zA-Z0-9.-]{1,253})"')
+_RIGHT = re.compile(r"cannot [a-z]+ resource |attempting to grant RBAC permissions not currently held")
+"""As the authorizers' refusals are worded, and RBAC's of an escalation (k8s.io/apiserver, pkg/endpoints/handlers/
+responsewriters; k8s.io/kubernetes, pkg/registry/rbac/validation)."""
+_UNTYPED = re.compile(
+    r"failed to create typed patch object [^:]*: \.?([^:\s]*): (?:field not declared|expected)"
+)
+"""Answered with 500 by a server-side apply (k8s.io/apimachinery, pkg/util/managedfields/internal)."""
 _FIELD = re.compile(r"^[A-Za-z0-9_.\[\]-]{1,120}$")
 
 Query = tuple[tuple[str, str], ...]
@@ -75,7 +82,13 @@ class Failed(Exception):
         """Names of the fields that are wrong, as far as they are plainly names."""
         details = self._said.details
         found = [cause.field for cause in (details.causes or ())] if details else []
+        found += _UNTYPED.findall(self._said.message)
         return tuple(dict.fromkeys(name for name in found if _FIELD.match(name)))
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether what was applied does not fit the schema of its kind: the API server calls it an error of its own."""
+        return _UNTYPED.search(self._said.message) is not None
 
     @property
     def denied_by(self) -> str:
@@ -95,9 +108,9 @@ class Failed(Exception):
         return "exceeded quota" in self._said.message
 
     @property
-    def is_escalation(self) -> bool:
-        """Whether the account would have given rights that it may not give."""
-        return "attempting to grant RBAC permissions not currently held" in self._said.message
+    def lacks_right(self) -> bool:
+        """Whether it was the account's rights that did not suffice, and no rule about what was asked for."""
+        return _RIGHT.search(self._said.message) is not None
 
     @property
     def retry_seconds(self) -> float:
@@ -146,20 +159,24 @@ class Kubernetes:
 
     async def resources(self, api_version: str) -> tuple[ApiResource, ...]:
         """The kinds of a group and version, such as `apps/v1`; none where it is not served. Raises as `get`."""
-        if api_version not in self._resources:
+        known = self._resources.get(api_version, ())
+        if not known:
             path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
             found = await self.find(path, ApiResources, "discover")
-            self._resources[api_version] = found.resources if found else ()
-            if not found:
-                return ()  # looked for again next time: it may be served by then
-        return self._resources[api_version]
+            known = self._resources[api_version] = found.resources if found else ()
+        return known
 
     async def resource(self, api_version: str, kind: str) -> ApiResource | None:
         """One kind; None where the server does not know it. Raises as `get`."""
-        known = await self.resources(api_version)
-        if not known:
-            self._resources.pop(api_version, None)
-        return next((r for r in known if r.kind == kind and "/" not in r.name), None)
+        found = _kind(self._resources.get(api_version, ()), kind)
+        if found is None:  # it may be served by now
+            self.forget(api_version)
+            found = _kind(await self.resources(api_version), kind)
+        return found
+
+    def forget(self, api_version: str) -> None:
+        """Its kinds are not what they were."""
+        self._resources.pop(api_version, None)
 
     async def get(self, path: str, kind: type[T], label: str, query: Query = ()) -> T:
         """The object at a path. Raises Failed, Broken, or as the transport does."""
@@ -240,13 +257,17 @@ class Kubernetes:
         reply = await self.call(Call("PATCH", path, query, body, label, content_type=_CONTENT[how]))
         return _decoded(reply, kind, label), reply.status == CREATED
 
-    async def delete(self, path: str, label: str, uid: str = "", version: str = "") -> None:
-        """Delete an object, if it is still that one in that version. Raises as `get`."""
+    async def delete(self, path: str, label: str, uid: str = "", version: str = "") -> tuple[str, ...]:
+        """Delete an object, if it is still that one in that version; finalizers that keep it for now.
+
+        Raises as `get`.
+        """
         conditions = {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}
         body = (
             {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions} if conditions else None
         )
-        await self.call(Call("DELETE", path, body=body, label=label))
+        reply = await self.call(Call("DELETE", path, body=body, label=label))
+        return _decoded(reply, Traced, label).metadata.finalizers
 
     async def watch(self, path: str, label: str, version: str, query: Query = ()) -> AsyncIterator[Event]:
         """What happens from that resource version on, until the server ends it.
@@ -290,6 +311,10 @@ class _Expired(Exception):
 
 
 _event = msgspec.json.Decoder(Event)
+
+
+def _kind(known: Iterable[ApiResource], kind: str) -> ApiResource | None:
+    return next((r for r in known if r.kind == kind and "/" not in r.name), None)
 
 
 @cache

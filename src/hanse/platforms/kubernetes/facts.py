@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from hanse.foundation import canonical
-from hanse.model import Key, Native, Personal, Ref, Resource, Tenant, Value, owner_of
+from hanse.model import Foreign, Key, Native, Personal, Ref, Resource, Tenant, Value, owner_of
 from hanse.platforms.kubernetes.blocks import FIELD_MANAGER, KEY_ANNOTATION, MANAGED_BY, OWN_NAME, STAMP_LABEL
-from hanse.platforms.kubernetes.wire import Binding, Managed, Meta, Namespace, Object, Subject
+from hanse.platforms.kubernetes.wire import Binding, ClusterBinding, Managed, Meta, Namespace, Object, Subject
 
 NAMESPACE = "namespace"
 ACTIVE = "Active"
@@ -23,7 +24,7 @@ FIELDS_ANNOTATION = "hanse/fields"
 MADE_ANNOTATION = "hanse/made"
 """On objects that were not there before: they go away with the manifest, others only lose what we set."""
 _SERVICE_GROUPS = ("system:serviceaccounts", "system:nodes", "system:bootstrappers")
-_SERVICE_USER = "system:"
+_SERVICE_USER, _ANYBODY = "system:", "system:anonymous"
 
 
 def namespace_key(organization: str, owner: Tenant) -> Key:
@@ -92,10 +93,11 @@ def is_managed(meta: Meta) -> bool:
 
 
 def hard(spec: Any) -> tuple[str, ...]:
-    """The limits of a ResourceQuota's spec."""
-    return tuple(
-        sorted(f"{name}={quantity}" for name, quantity in _mapping(_mapping(spec).get("hard")).items())
-    )
+    """The limits of a ResourceQuota's spec; and by their fields' names what would narrow it, such as scopes."""
+    fields = _mapping(spec)
+    found = {name: str(quantity) for name, quantity in _mapping(fields.get("hard")).items()}
+    found |= {name: text(value) for name, value in fields.items() if name != "hard"}
+    return tuple(sorted(f"{name}={value}" for name, value in found.items()))
 
 
 def limits(spec: Any) -> tuple[str, ...]:
@@ -190,17 +192,28 @@ def subject(one: Subject) -> Native:
     """A person, a group or a service account, as the API server knows it."""
     if one.kind == "ServiceAccount":
         return Native("ServiceAccount", f"{one.namespace}/{one.name}", one.name)
-    return Native(one.kind, one.name, Personal(one.name) if one.kind == "User" else one.name)
+    return Native(one.kind, "", Personal(one.name) if one.kind == "User" else one.name)
 
 
 def is_workload(one: Subject) -> bool:
     """Whether a subject is a program: a service account, a node, a part of Kubernetes.
 
-    `system:authenticated`, `system:unauthenticated` and `system:masters` are people, and anybody at that.
+    `system:authenticated`, `system:unauthenticated` and `system:masters` are people, and anybody at that, as is
+    `system:anonymous`.
     """
     if one.kind == "Group":
         return one.name.startswith(_SERVICE_GROUPS)
-    return one.kind == "ServiceAccount" or one.name.startswith(_SERVICE_USER)
+    return one.kind == "ServiceAccount" or (one.name.startswith(_SERVICE_USER) and one.name != _ANYBODY)
+
+
+def inherited(binding: ClusterBinding, number: int, one: Subject) -> Foreign:
+    """What a binding to the whole cluster gives one of its subjects.
+
+    Its ids are such that no namespace has one: a namespace may be called as a group is, and lies in none for that.
+    """
+    who = subject(one)
+    given = role(binding.role_ref.kind, binding.role_ref.name)
+    return Foreign("cluster-binding", f"{binding.metadata.name}#{number}", {"role": given, "subject": who})
 
 
 def links(namespace_: Key, bindings: Iterable[Binding], platform: str) -> list[Resource]:
@@ -210,7 +223,7 @@ def links(namespace_: Key, bindings: Iterable[Binding], platform: str) -> list[R
         given = role(binding.role_ref.kind, binding.role_ref.name)
         for one in binding.subjects or ():
             who = subject(one)
-            row = found.setdefault((given.id, who.kind, who.id), (given, who, is_workload(one), []))
+            row = found.setdefault((given.id, who.kind, who.identity), (given, who, is_workload(one), []))
             row[3].append(binding.metadata.name)
     owner = owner_of(namespace_, platform)
     at = Ref(namespace_)
@@ -221,13 +234,18 @@ def links(namespace_: Key, bindings: Iterable[Binding], platform: str) -> list[R
                 namespace_.organization,
                 namespace_.workspace,
                 namespace_.project,
-                f"binding/={given.id}/={who.kind}={who.id}",
+                f"binding/={given.id}/={_told_apart(who)}",
             ),
             "binding",
             {"namespace": at, "role": given, "subject": who, "bindings": tuple(names)},
             owner,
-            principal=who.id,
+            principal=who.identity,
             workload=workload,
         )
         for given, who, workload, names in found.values()
     ]
+
+
+def _told_apart(who: Native) -> str:
+    """A digest in place of a name: keys go into the journal's chain, which holds no text about people."""
+    return hashlib.sha256(f"{who.kind} {who.identity}".encode()).hexdigest()[:12]

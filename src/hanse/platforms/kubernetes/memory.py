@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from hanse.model import Find, Key, Native
+from hanse.model import Find, Foreign, Key, Native
 from hanse.platforms.kubernetes.blocks import FIELD_MANAGER
 from hanse.platforms.kubernetes.wire import Traced
 
 GONE = 0
 """Stands for an object that we deleted ourselves."""
 SECONDS = 60.0
-"""How long a found role is relied on."""
+"""How long is relied on what holds for the whole cluster: roles that were found, bindings to all namespaces."""
 
 
 @dataclass
@@ -21,26 +22,31 @@ class Memory:
     """What was seen at earlier looks, and what the watches are told by it."""
 
     clock: Callable[[], float] = time.monotonic
-    names: dict[Key, str] = field(default_factory=dict)
-    """Names of namespaces of ours, by key."""
+    names: dict[Key, set[str]] = field(default_factory=dict)
+    """Names of the namespaces that carry a key: one, but for twins."""
     keys: dict[str, Key] = field(default_factory=dict)
-    """The same the other way round: whose namespace it is, for hints."""
+    """The same the other way round: whose namespace it is."""
     sorts: set[tuple[str, str]] = field(default_factory=set)
     """API version and kind of objects that landing zones brought."""
     prints: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """By path of the collection, namespace and name: a hash of the part that we decide, when last seen."""
     _roles: dict[Find, tuple[float, Native]] = field(default_factory=dict)
+    _inherited: tuple[float, tuple[Foreign, ...]] | None = None
 
     def note(self, key: Key, name: str) -> None:
-        """A namespace is ours."""
-        self.names[key] = name
-        self.keys[name] = key
+        """A namespace carries a key."""
+        if self.keys.get(name) != key:
+            self.forget(name)
+            self.keys[name] = key
+            self.names.setdefault(key, set()).add(name)
 
-    def forget(self, key: Key) -> None:
+    def forget(self, name: str) -> None:
         """A namespace is gone."""
-        name = self.names.pop(key, None)
-        if name is not None and self.keys.get(name) == key:
-            del self.keys[name]
+        key = self.keys.pop(name, None)
+        if key is not None:
+            self.names[key].discard(name)
+            if not self.names[key]:
+                del self.names[key]
 
     def saw(self, collection: str, seen: Traced) -> bool:
         """Remember an object as it is now; whether the part of it that we may decide differs from last time."""
@@ -55,9 +61,16 @@ class Memory:
         """Forget an object that is gone; whether it was there, as far as is known."""
         return self.prints.pop((collection, namespace, name), None) != GONE
 
-    def deleted(self, collection: str, namespace: str, name: str) -> None:
-        """We deleted it ourselves: what is told of that is no news."""
-        self.prints[collection, namespace, name] = GONE
+    @contextmanager
+    def deleting(self, collection: str, namespace: str, name: str) -> Iterator[None]:
+        """We delete it ourselves: what is told of that is no news, unless it fails."""
+        at = (collection, namespace, name)
+        self.prints[at] = GONE
+        try:
+            yield
+        except BaseException:
+            self.prints.pop(at, None)
+            raise
 
     def role(self, find: Find) -> Native | None:
         """A role that was found within the last minute."""
@@ -67,6 +80,16 @@ class Memory:
     def keep_role(self, find: Find, native: Native) -> None:
         """Remember a role."""
         self._roles[find] = (self.clock(), native)
+
+    @property
+    def inherited(self) -> tuple[Foreign, ...] | None:
+        """Bindings to the whole cluster, if they were read within the last minute."""
+        kept = self._inherited
+        return kept[1] if kept and self.clock() - kept[0] < SECONDS else None
+
+    def keep_inherited(self, bindings: tuple[Foreign, ...]) -> None:
+        """Remember what holds in all namespaces."""
+        self._inherited = (self.clock(), bindings)
 
 
 def _print(seen: Traced) -> int:

@@ -15,7 +15,15 @@ from hanse.model import Find, Foreign, Key, Native, Owner, Resource, Tenant
 from hanse.observed import Observation
 from hanse.platforms.kubernetes import facts
 from hanse.platforms.kubernetes.blocks import FIELD_MANAGER, MANAGED_BY, STAMP_LABEL
-from hanse.platforms.kubernetes.client import Failed, Kubernetes, Listing, Query, Trouble, unavailable
+from hanse.platforms.kubernetes.client import (
+    NOT_FOUND,
+    Failed,
+    Kubernetes,
+    Listing,
+    Query,
+    Trouble,
+    unavailable,
+)
 from hanse.platforms.kubernetes.facts import NAMESPACE
 from hanse.platforms.kubernetes.memory import Memory
 from hanse.platforms.kubernetes.paths import (
@@ -82,7 +90,8 @@ class _Reading:
         self.adopted = {r.adopt for r in scope.wanted if r.adopt}
         self.ours: dict[str, Key] = {}
         """Namespaces of ours, by name."""
-        self.twins: defaultdict[Key, list[str]] = defaultdict(list)
+        self.names_of: defaultdict[Key, list[str]] = defaultdict(list)
+        """The same the other way round; several are twins, and nothing is said of what is in the second."""
         self.resources: dict[Owner, list[Resource]] = {}
         self.foreign: list[Foreign] = []
         self.found: dict[Find, tuple[Native, ...]] = {}
@@ -139,9 +148,9 @@ class _Reading:
         """Find each by its name; those that are not there by their stamps."""
         likely: set[str] = set()
         for key in keys:
-            wanted = self.wanted.get(key)
-            remembered = self.memory.names.get(key)
-            likely.update(name for name in (remembered, wanted and str(wanted.attributes["name"])) if name)
+            likely |= self.memory.names.get(key, set())
+            if (wanted := self.wanted.get(key)) is not None:
+                likely.add(str(wanted.attributes["name"]))
         await each(sorted(likely), self._by_name)
         missing = sorted({key.stamp for key in keys} - {key.stamp for key in self.ours.values()})
         for start in range(0, len(missing), STAMPS_AT_ONCE):
@@ -159,7 +168,9 @@ class _Reading:
             self._cannot(NAMESPACE, error)
             return
         self.answered = True
-        if one is not None:
+        if one is None:
+            self.memory.forget(name)
+        else:
             self._note_namespace(one)
 
     async def _contents(self, name: str) -> None:
@@ -186,10 +197,13 @@ class _Reading:
     async def _list(self, path: str, kind: type[T], label: str, what: str, query: Query = ()) -> Sequence[T]:
         """A list; where it cannot be read to its end, what it is about is incomplete."""
         try:
-            listing: Listing[T] = await self.client.list(path, kind, label, query)
+            return await self._read(path, kind, label, what, query)
         except Trouble as error:
             self._cannot(what, error)
             return ()
+
+    async def _read(self, path: str, kind: type[T], label: str, what: str, query: Query = ()) -> Sequence[T]:
+        listing: Listing[T] = await self.client.list(path, kind, label, query)
         self.answered = True
         if listing.cut:
             self.incomplete.setdefault(what, listing.cut)
@@ -205,27 +219,38 @@ class _Reading:
         if known is None or not known.namespaced:
             return ()
         path = collection(api_version, known.name)
-        return await self._list(
-            within(path, name) if name else path, Object, f"list {known.name}", "object", MANAGED
-        )
+        try:
+            return await self._read(
+                within(path, name) if name else path, Object, f"list {known.name}", "object", MANAGED
+            )
+        except Trouble as error:
+            if isinstance(error, Failed) and error.code == NOT_FOUND:
+                self.client.forget(api_version)  # the cluster knows the kind no more, and has no object of it
+            else:
+                self._cannot("object", error)
+            return ()
 
     async def _inherited(self) -> None:
         """Bindings to the whole cluster: what they give holds in our namespaces too.
 
-        What every cluster is born with, such as all rights for `system:masters`, is not worth a word.
+        What every cluster is born with, such as all rights for `system:masters`, is not worth a word. As it is told
+        and never touched, who looks at some owners relies on what was read a moment ago.
         """
-        listed = await self._list(
-            CLUSTER_BINDINGS, ClusterBinding, "list clusterrolebindings", "cluster-binding"
-        )
-        for binding in listed:
-            given = facts.role(binding.role_ref.kind, binding.role_ref.name)
-            for number, one in enumerate(binding.subjects or ()):
-                is_inborn = BOOTSTRAPPED in binding.metadata.labels and one.name.startswith("system:")
-                if not is_inborn and not facts.is_workload(one):
-                    native = f"{binding.metadata.name}#{number}"
-                    self.foreign.append(
-                        Foreign("cluster-binding", native, {"role": given, "subject": facts.subject(one)})
-                    )
+        found = None if self.scope.owners is None else self.memory.inherited
+        if found is None:
+            listed = await self._list(
+                CLUSTER_BINDINGS, ClusterBinding, "list clusterrolebindings", "cluster-binding"
+            )
+            found = tuple(
+                facts.inherited(binding, number, one)
+                for binding in listed
+                for number, one in enumerate(binding.subjects or ())
+                if not facts.is_workload(one)
+                and not (BOOTSTRAPPED in binding.metadata.labels and one.name.startswith("system:"))
+            )
+            if "cluster-binding" not in self.incomplete:
+                self.memory.keep_inherited(found)
+        self.foreign += found
 
     async def _roles(self) -> None:
         """Look up the roles that bindings are to give."""
@@ -270,15 +295,14 @@ class _Reading:
                 self.foreign.append(Foreign(NAMESPACE, name, {"name": name}))
             return
         self.ours[name] = key
-        self.twins[key].append(name)
-        if len(self.twins[key]) == 1:
-            self.memory.note(key, name)
+        self.names_of[key].append(name)
+        self.memory.note(key, name)
+        if self._is_first(name):
             self._add(facts.namespace(one, key, self.platform, self.wanted.get(key)))
 
     def _note_links(self, name: str, bindings: Iterable[Binding]) -> None:
-        key = self.ours[name]
-        if self.memory.names.get(key) == name:
-            for link in facts.links(key, bindings, self.platform):
+        if self._is_first(name):
+            for link in facts.links(self.ours[name], bindings, self.platform):
                 self._add(link)
 
     def _note_things(self, kind: str, rows: Iterable[Object]) -> None:
@@ -313,10 +337,12 @@ class _Reading:
                 )
 
     def _key_within(self, row: Object) -> Key | None:
-        """Whose namespace an object is in, unless that has a twin elsewhere."""
+        """Whose namespace an object is in."""
         name = row.metadata.namespace
-        key = self.ours.get(name)
-        return key if key is not None and self.memory.names.get(key) == name else None
+        return self.ours[name] if name in self.ours and self._is_first(name) else None
+
+    def _is_first(self, name: str) -> bool:
+        return self.names_of[self.ours[name]][0] == name
 
     def _add(self, resource: Resource) -> None:
         self.resources.setdefault(resource.owner, []).append(resource)
@@ -331,7 +357,9 @@ class _Reading:
             tuple(self.foreign),
             self.found,
             self.incomplete,
-            tuple((key, tuple(sorted(names))) for key, names in sorted(self.twins.items()) if len(names) > 1),
+            tuple(
+                (key, tuple(sorted(names))) for key, names in sorted(self.names_of.items()) if len(names) > 1
+            ),
         )
 
 

@@ -46,6 +46,8 @@ TRIES = 3
 _KEEPING = ("NamespaceContentRemaining", "NamespaceFinalizersRemaining", "NamespaceDeletionDiscoveryFailure")
 _FINALIZER = re.compile(r"([A-Za-z0-9./_-]{1,253}) (?:in|has) \d+ resource instances")
 """As the namespace controller words it (k8s.io/kubernetes, pkg/controller/namespace/deletion)."""
+OWN_FINALIZER = "kubernetes"
+"""What every namespace has in its spec, and the namespace controller takes out last."""
 _DOING = {"create": "make", "update": "change", "adopt": "take over", "delete": "delete"}
 
 
@@ -83,6 +85,8 @@ def outcome(step: Step, error: Failed) -> Outcome:  # noqa: PLR0911, PLR0912
         return NotYet(
             LATER, f"{what}: the API server cannot reach the admission webhook {error.unreachable_webhook}"
         )
+    if error.is_malformed:
+        return _not_taken(step, what, error)
     match error.code:
         case 401:
             return Refused(
@@ -103,13 +107,18 @@ def outcome(step: Step, error: Failed) -> Outcome:  # noqa: PLR0911, PLR0912
                 f"it needs the verb `bind` on ClusterRole {name}: name the role in a landing zone's `roles`, and apply "
                 "what `hanse bootstrap kubernetes` prints then",
             )
+        case 403 if not error.lacks_right:
+            return Refused(
+                f"{what}: an admission rule of the cluster does not allow it",
+                f"ask who runs the cluster, or: {_mend(step)}",
+            )
         case 403:
             return Refused(
                 f"{what}: the API server does not allow it",
                 "`hanse doctor` says which right the account lacks; `hanse bootstrap kubernetes` prints what gives it",
             )
         case 404:
-            return NotYet(LATER, f"{what}: its namespace, or its sort, is not there; the next look tells")
+            return NotYet(LATER, f"{what}: its namespace, role or sort is not there; the next look tells")
         case 409:
             return NotYet(SOON, f"{what}: it was changed at the same time")
         case 429 | 503:
@@ -119,10 +128,14 @@ def outcome(step: Step, error: Failed) -> Outcome:  # noqa: PLR0911, PLR0912
         case code if code >= 500:
             return NotYet(SOON, f"{what}: the API server answered {code}")
         case 400 | 422:
-            fields = f": {', '.join(error.fields)}" if error.fields else ""
-            return Refused(f"{what}: the API server does not take it{fields} ({error.code})", _mend(step))
+            return _not_taken(step, what, error)
         case code:
             return Refused(f"{what}: the API server answered {code}", "its audit log says why")
+
+
+def _not_taken(step: Step, what: str, error: Failed) -> Refused:
+    fields = f": {', '.join(error.fields)}" if error.fields else ""
+    return Refused(f"{what}: the API server does not take it{fields} ({error.code})", _mend(step))
 
 
 def _mend(step: Step) -> str:
@@ -130,7 +143,10 @@ def _mend(step: Step) -> str:
         return "change what is declared of it in the landing zone"
     sort = str((step.after or step.before).get("object_kind", "object"))
     if step.action == "update":
-        return f"a field of {sort} that never changes was changed: give it a new name, or delete the object by hand"
+        return (
+            f"mend the landing zone's manifest of {sort}; where it changes a field that is set once and for all, "
+            "give it a new name, or delete the object by hand"
+        )
     return f"mend the landing zone's manifest of {sort}; `kubectl apply --dry-run=server` tells more"
 
 
@@ -215,7 +231,7 @@ class _OnNamespace:
     async def _delete(self) -> Outcome:
         one = await self.client.find(self.path, Namespace, "get namespace")
         if one is None:
-            self.memory.forget(self.step.key)
+            self.memory.forget(self.name)
             return Done()
         if not self._is_ours(one):
             return Refused(
@@ -225,7 +241,7 @@ class _OnNamespace:
             await self.client.delete(self.path, "delete namespace", one.metadata.uid)
             one = await self.client.find(self.path, Namespace, "get namespace")
             if one is None:
-                self.memory.forget(self.step.key)
+                self.memory.forget(self.name)
                 return Done()
         return _terminating(one)
 
@@ -264,7 +280,8 @@ class _OnNamespace:
 def _terminating(one: Namespace) -> NotYet:
     """A namespace that is being deleted, and what keeps it."""
     waits = [c for c in one.status.conditions if c.status == "True" and c.type in _KEEPING]
-    keeping = sorted({name for c in waits for name in _FINALIZER.findall(c.message)})
+    keeping = sorted({name.rstrip(".") for c in waits for name in _FINALIZER.findall(c.message)})
+    keeping += sorted({*one.metadata.finalizers, *one.spec.finalizers} - {OWN_FINALIZER})
     why = f": it waits for {', '.join(keeping)}" if keeping else ""
     if not keeping and any(c.type == "NamespaceDeletionDiscoveryFailure" for c in waits):
         why = ": the cluster cannot list all sorts of objects; an APIService may be down"
@@ -320,11 +337,11 @@ class _OnThing:
 
     async def _delete(self) -> Outcome:
         try:
-            await self.client.delete(self.path, f"delete {self.step.kind}")
+            with self.memory.deleting(self.collection, self.namespace, self.name):
+                await self.client.delete(self.path, f"delete {self.step.kind}")
         except Failed as error:
             if error.code != NOT_FOUND:
                 raise
-        self.memory.deleted(self.collection, self.namespace, self.name)
         return Done()
 
 
@@ -395,8 +412,6 @@ class _OnObject:
 
     async def _apply(self, path: str, at: str, api_version: str, sort: str) -> Outcome:
         """First as a rehearsal, which tells the fields that will be ours: their digest goes with the object."""
-        live = await self.client.find(at, Object, "get object")
-        is_made = live is None or live.metadata.annotations.get(facts.MADE_ANNOTATION) == "true"
         asked = str(self.step.after["manifest"])
         body = msgspec.json.decode(asked)
         metadata = {**body.get("metadata", {}), "name": self.name, "namespace": self.namespace}
@@ -405,10 +420,14 @@ class _OnObject:
             **metadata.get("annotations", {}),
             facts.MANIFEST_ANNOTATION: canonical.digest_bytes(asked.encode()),
             facts.FIELDS_ANNOTATION: "",
-            facts.MADE_ANNOTATION: "true" if is_made else "false",
+            facts.MADE_ANNOTATION: "true",
         }
         body = {**body, "apiVersion": api_version, "kind": sort, "metadata": metadata}
-        rehearsed, _ = await self.client.patch(at, body, Object, "rehearse object", dry=True)
+        rehearsed, is_new = await self.client.patch(at, body, Object, "rehearse object", dry=True)
+        if not is_new:
+            live = await self.client.get(at, Object, "get object")
+            if live.metadata.annotations.get(facts.MADE_ANNOTATION) != "true":
+                metadata["annotations"][facts.MADE_ANNOTATION] = "false"
         metadata["annotations"][facts.FIELDS_ANNOTATION] = facts.fields_digest(rehearsed.metadata)
         seen, _ = await self.client.patch(at, body, Traced, "apply object")
         self.memory.saw(path, seen)
@@ -420,8 +439,12 @@ class _OnObject:
         if live is None:
             return Done()
         if live.metadata.annotations.get(facts.MADE_ANNOTATION) == "true":
-            await self.client.delete(at, "delete object", live.metadata.uid)
-            self.memory.deleted(path, self.namespace, self.name)
+            with self.memory.deleting(path, self.namespace, self.name):
+                keeping = await self.client.delete(at, "delete object", live.metadata.uid)
+            if keeping:
+                return NotYet(
+                    LATER, f"{sort} {self.name} is being deleted: it waits for {', '.join(keeping)}"
+                )
             return Done()
         body = {
             "apiVersion": api_version,
@@ -454,13 +477,13 @@ class _OnBinding:
         if self.step.action == "delete":
             return await self._delete()
         kind, _, name = self.role.id.partition("/")
-        at = binding_name(name, self.subject.kind, self.subject.id)
+        at = binding_name(name, self.subject.kind, self.subject.identity)
         body = {
             "apiVersion": RBAC,
             "kind": "RoleBinding",
             "metadata": {"name": at, "namespace": self.namespace, "labels": dict([MANAGED_BY])},
             "roleRef": {"apiGroup": RBAC_GROUP, "kind": kind, "name": name},
-            "subjects": [{"apiGroup": RBAC_GROUP, "kind": self.subject.kind, "name": self.subject.id}],
+            "subjects": [{"apiGroup": RBAC_GROUP, "kind": self.subject.kind, "name": self.subject.identity}],
         }
         try:
             seen, _ = await self.client.patch(f"{self.collection}/{at}", body, Traced, "apply rolebinding")
@@ -503,8 +526,8 @@ class _OnBinding:
                     seen, _ = await self.client.patch(at, body, Traced, "strip rolebinding", "merge")
                     self.memory.saw(BINDINGS, seen)
                 else:
-                    self.memory.deleted(BINDINGS, self.namespace, name)
-                    await self.client.delete(at, "delete rolebinding", meta.uid, meta.resource_version)
+                    with self.memory.deleting(BINDINGS, self.namespace, name):
+                        await self.client.delete(at, "delete rolebinding", meta.uid, meta.resource_version)
             except Failed as error:
                 if error.code == NOT_FOUND:
                     return Done()

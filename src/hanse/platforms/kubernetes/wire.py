@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
-import msgspec
 from msgspec import Raw, Struct, field
 
 T = TypeVar("T")
@@ -189,7 +188,7 @@ class ApiResources(Struct, frozen=True):
 class Traced(Struct, frozen=True, rename="camel"):
     """The part of an object that tells whether what we decide of it has changed; the rest is not decoded."""
 
-    metadata: Meta
+    metadata: Meta = Meta()
     spec: Raw = NOTHING
     role_ref: Raw = NOTHING
     subjects: Raw = NOTHING
@@ -202,8 +201,3 @@ class Event(Struct, frozen=True):
 
     type: str
     object: Traced
-
-
-def decode(body: bytes, kind: Any) -> Any:
-    """A reply as a value. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(body, type=kind)
