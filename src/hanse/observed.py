@@ -90,7 +90,7 @@ class Observation:
 def mark(value: Value) -> str:
     """A value in a form that is equal for equal ends, whether found or referred to."""
     if type(value) is Native:
-        return value.id
+        return value.id or f"{value.kind} {value.name}"
     if type(value) is Ref:
         return str(value.key)
     return str(value)

@@ -149,7 +149,7 @@ def giving(cluster: Cluster, role: str, action: Action = "create", *bindings: st
     ends: dict[str, Value] = {
         "namespace": Native("namespace", f"home-{cluster.mark}"),
         "role": Native("role", f"ClusterRole/{role}", role),
-        "subject": Native("User", "ann"),
+        "subject": Native("User", "", "ann"),
     }
     before, after = ({}, ends) if action == "create" else ({**ends, "bindings": bindings}, {})
     return Step(

@@ -55,17 +55,25 @@ class Find(Struct, frozen=True, gc=False, tag="find"):
 
 
 class Native(Struct, frozen=True, gc=False, tag="native"):
-    """A thing that we do not own, as the platform knows it. Two are the same when kind and id are."""
+    """A thing that we do not own, as the platform knows it. Two are the same when kind and id are.
+
+    Where a platform has no id beside the name, as Kubernetes of people, the id is empty and the name counts.
+    """
 
     kind: str
     id: str
     name: str | Personal = ""
 
+    @property
+    def identity(self) -> str:
+        """What tells it from others of its kind."""
+        return self.id or str(self.name)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Native) and self.id == other.id and self.kind == other.kind
+        return isinstance(other, Native) and self.kind == other.kind and self.identity == other.identity
 
     def __hash__(self) -> int:
-        return hash((self.kind, self.id))
+        return hash((self.kind, self.identity))
 
 
 Value = None | bool | int | str | tuple[str, ...] | Ref | Find | Native

@@ -75,7 +75,7 @@ def links(result: Compiled) -> dict[str, tuple[str, str]]:
         if link.kind == "binding":
             subject = link.attributes["subject"]
             assert isinstance(subject, Native)
-            found[part] = (str(link.attributes["role"]), f"{subject.kind} {subject.id}")
+            found[part] = (str(link.attributes["role"]), f"{subject.kind} {subject.identity}")
     return found
 
 
@@ -542,9 +542,9 @@ def test_operators_may_hold_their_role_and_need_not() -> None:
     result = compiled(intent(operators=operators))
     assert links(result) == {}
     assert [(r.attributes["role"], r.attributes["subject"]) for r in result.tolerated] == [
-        (find_role("view"), Native("User", "mesh:ann-7")),
-        (find_role("cluster-admin"), Native("User", "oidc:sre")),
-        (find_role("cluster-admin"), Native("Group", "oidc:sre")),
+        (find_role("view"), Native("User", "", "mesh:ann-7")),
+        (find_role("cluster-admin"), Native("User", "", "oidc:sre")),
+        (find_role("cluster-admin"), Native("Group", "", "oidc:sre")),
     ]
     assert len({r.key for r in result.tolerated}) == 3
 

@@ -383,7 +383,7 @@ class _Compiling:
         if term.subject_kind == "group" and groups.as_ == "claim":
             name = groups.prefix + groups.pattern.replace("{group}", term.subject)
             if self._allowed(name, f"group '{term.subject}'", asking):
-                yield f"group/{term.subject}", Native("Group", name), ""
+                yield f"group/{term.subject}", Native("Group", "", name), ""
             return
         for principal in sorted(set(self.directory.members(term.subject_kind, term.subject))):
             person = self.directory.people.get(principal)
@@ -407,9 +407,7 @@ class _Compiling:
             return None
         name = users.prefix + external.text
         return (
-            Native("User", name, Personal(name))
-            if self._allowed(name, f"user '{principal}'", source)
-            else None
+            Native("User", "", Personal(name)) if self._allowed(name, f"user '{principal}'", source) else None
         )
 
     def _allowed(self, name: str, who: str, source: str) -> bool:
@@ -427,7 +425,7 @@ class _Compiling:
 
     def _is_alone(self, user: Native, principal: str) -> bool:
         """Whether nobody else is called so."""
-        other = self._holders.setdefault(user.id, principal)
+        other = self._holders.setdefault(user.identity, principal)
         if other != principal:
             self._problem(
                 "warning", "shared-external-id", f"{principal} and {other} have the same external id",
@@ -441,8 +439,8 @@ class _Compiling:
             found: list[Native] = []
             if operator.native is not None:
                 found = [
-                    Native("User", operator.native, Personal(operator.native)),
-                    Native("Group", operator.native),
+                    Native("User", "", Personal(operator.native)),
+                    Native("Group", "", operator.native),
                 ]
             elif (user := self._user(operator.user or "", self.platform_source)) is not None:
                 found = [user]

@@ -41,6 +41,8 @@ from hanse.ports.transport import NoReply, NotAllowed, NotSent
 SOON, LATER = 2.0, 30.0
 """Seconds: a hiccup of the server or a controller at work; something that a new look must tell first."""
 UNPROCESSABLE = 422
+SCOPES = "spec.scope"
+"""What the names of fields begin with that say for which pods a ResourceQuota counts; they cannot be changed."""
 TRIES = 3
 """How often an object is read again that changes while it is looked at."""
 _KEEPING = ("NamespaceContentRemaining", "NamespaceFinalizersRemaining", "NamespaceDeletionDiscoveryFailure")
@@ -327,13 +329,24 @@ class _OnThing:
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": dict([MANAGED_BY])},
             "spec": spec,
         }
-        label = f"apply {step.kind}"
-        seen, _ = await self.client.patch(self.path, body, Traced, label)
-        if _holds_more(msgspec.json.decode(seen.spec), spec):
-            put = [{"op": "replace", "path": "/spec", "value": spec}]
-            seen, _ = await self.client.patch(self.path, put, Traced, f"strip {step.kind}", "json")
+        try:
+            seen = await self._put(body, spec)
+        except Failed as error:
+            if error.code != UNPROCESSABLE or not any(name.startswith(SCOPES) for name in error.fields):
+                raise
+            # What narrows a quota is set once and for all: it goes with the object.
+            await self._delete()
+            seen = await self._put(body, spec)
         self.memory.saw(self.collection, seen)
         return Done(f"{self.namespace}/{self.name}")
+
+    async def _put(self, body: Any, spec: Any) -> Traced:
+        """Apply, and take out what an apply leaves standing."""
+        seen, _ = await self.client.patch(self.path, body, Traced, f"apply {self.step.kind}")
+        if _holds_more(msgspec.json.decode(seen.spec), spec):
+            put = [{"op": "replace", "path": "/spec", "value": spec}]
+            seen, _ = await self.client.patch(self.path, put, Traced, f"strip {self.step.kind}", "json")
+        return seen
 
     async def _delete(self) -> Outcome:
         try:
