@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hanse.desired.compiled import Compiled
 from hanse.journal import record
 from hanse.journal.events import StepIntended
-from hanse.model import Key, Native, Personal, Ref, Resource, Tenant
+from hanse.model import Key, Native, Personal, Ref, Resource, Tenant, Value
 from hanse.observed import Observation
 from hanse.plan import Rules, make
 from hanse.platforms.kubernetes import facts
@@ -31,7 +31,11 @@ def seen(*bindings: Binding) -> Observation:
 
 
 def wanted(who: Native) -> Compiled:
-    attributes = {"namespace": Ref(NAMESPACE), "role": facts.role("ClusterRole", "edit"), "subject": who}
+    attributes: dict[str, Value] = {
+        "namespace": Ref(NAMESPACE),
+        "role": facts.role("ClusterRole", "edit"),
+        "subject": who,
+    }
     link = Resource(Key("example", "shop", "prod", "binding/edit/user/u-1"), "binding", attributes, OWNER)
     return Compiled(OWNER, (SPACE, link))
 
