@@ -1,0 +1,138 @@
+"""The command `hanse serve`: what it says, how it is stopped, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from io import BytesIO
+
+import pytest
+from click.testing import Result
+
+from hanse.ports.transport import Call
+from service import manifest
+from service.world import Clock, World
+
+
+class Ticking(Clock):
+    """Goes by itself, as clocks do."""
+
+    began = time.monotonic()
+
+    def __call__(self) -> datetime:
+        self.advance(seconds=(now := time.monotonic()) - self.began)
+        self.began = now
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def served(world: World, *jobs: Callable[[], bool], options: tuple[str, ...] = ()) -> Result:
+    """Serve until all jobs, one after the other, say that they are done; after each but the first a signal is sent."""
+    world.clock = Ticking(world.clock.at)
+
+    def meddle() -> None:
+        for job in jobs:
+            for _ in range(2_000):
+                if job():
+                    break
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    try:
+        return world.run("serve", *options)
+    finally:
+        thread.join()
+
+
+def drifts_and_waits(world: World) -> Callable[[], bool]:
+    """Somebody changes something once it is served; done when that is mended and noted."""
+    state = {"since": 0.0}
+
+    def done() -> bool:
+        if not state["since"] and world.made():
+            state["since"] = time.monotonic()
+            world.join_by_hand("shop-web-admin", "u-8")
+        mended = state["since"] and "u-8" not in world.members("shop-web-admin")
+        return bool(mended and time.monotonic() - state["since"] > 1)
+
+    return done
+
+
+def test_it_says_what_it_does_and_ends_with_0_when_it_is_stopped(applied: World) -> None:
+    result = served(applied, drifts_and_waits(applied))
+    assert result.exit_code == 0
+    head = applied.git("rev-parse", "HEAD")[:8]
+    assert f"keeping {head} in force on north, south" in result.output
+    assert "north: 6 owners swept in" in result.output
+    [line] = [line for line in result.output.splitlines() if "hedy.lamarr" in line]
+    assert line[8:].startswith(" shop/web on north: - membership hedy.lamarr → group group/admin")
+    assert "changed by hand: rolled back" in line
+    assert "stopping after the steps under way" in result.output
+
+
+def test_as_json_each_line_is_an_event(applied: World) -> None:
+    result = served(applied, drifts_and_waits(applied), options=("--json",))
+    assert result.exit_code == 0
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[0]["event"] == "began"
+    [step] = [event for event in events if event["event"] == "stepped"]
+    assert step["step"]["reason"]["cause"] == "local-change"
+    assert step["outcome"] == {"type": "done", "native_id": ""}
+    assert {event["platform"] for event in events if event["event"] == "swept"} == {"north", "south"}
+    assert all(datetime.fromisoformat(event["at"]) for event in events)
+
+
+def test_before_a_first_acceptance_it_says_what_to_do(world: World) -> None:
+    result = world.run("serve")
+    assert result.exit_code == 1
+    assert "nothing was accepted yet" in result.output
+    assert "hanse apply" in result.output
+
+
+def test_a_commit_with_errors_is_told_with_file_and_line(applied: World) -> None:
+    applied.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("workspace: shop", "workspace: shpo")})
+    # What is written so far is in the runner's own buffer.
+    result = served(
+        applied, lambda: b"is not accepted" in getattr(sys.stdout, "buffer", BytesIO()).getvalue()
+    )
+    assert result.exit_code == 0
+    assert "is not accepted: it has errors" in result.output
+    assert f"{manifest.TRIAL_FILE}:" in result.output
+
+
+def test_stopped_twice_it_ends_at_once_and_loses_nothing(
+    applied: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = threading.Event()
+
+    async def hang(platform: str, call: Call) -> None:
+        if call.is_write:
+            stuck.set()
+            await asyncio.Event().wait()
+
+    def drift_and_stick() -> bool:
+        if not stuck.is_set() and applied.made() and "u-8" not in applied.members("shop-web-admin"):
+            applied.join_by_hand("shop-web-admin", "u-8")
+        return stuck.is_set()
+
+    def some_time_later() -> bool:
+        time.sleep(0.3)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applied, "before", hang)
+        result = served(applied, drift_and_stick, some_time_later)
+    assert result.exit_code == 130
+    applied.run("apply", "--yes")
+    assert applied.members("shop-web-admin") == {"u-1", "u-2"}
