@@ -207,21 +207,16 @@ class Cluster:
         test, is_selected = self._test(kind, request)
         items: list[Object] = []
         metadata: Object = {"resourceVersion": str(version)}
-        left = 0
         for thing in collection.select(prefix, after, version):
             if 0 < limit <= len(items):
-                left += 1
-                if is_selected:
-                    break
-            elif test(thing):
+                last = items[-1]["metadata"]
+                start = key_of(kind, last.get("namespace", ""), last["name"]) + "\0"
+                metadata["continue"] = token_of(version, start[len(prefix) :])
+                if not is_selected:
+                    metadata["remainingItemCount"] = collection.count_after(prefix, start, version)
+                break
+            if test(thing):
                 items.append(thing)
-        if left:
-            last = items[-1]["metadata"]
-            metadata["continue"] = token_of(
-                version, key_of(kind, last.get("namespace", ""), last["name"])[len(prefix) :] + "\0"
-            )
-            if not is_selected:
-                metadata["remainingItemCount"] = left
         return Answer(
             200,
             {"kind": f"{kind.name}List", "apiVersion": kind.version, "metadata": metadata, "items": items},

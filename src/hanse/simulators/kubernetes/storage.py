@@ -71,8 +71,17 @@ class Collection:
             at += 1
 
     def count(self, prefix: str) -> int:
-        """How many objects have a key with this prefix."""
-        return bisect_left(self.keys, prefix + "\U0010ffff") - bisect_left(self.keys, prefix)
+        """How many objects there are now whose key has this prefix."""
+        return self._place(prefix + "\U0010ffff") - self._place(prefix)
+
+    def count_after(self, prefix: str, after: str, version: int) -> int:
+        """How many objects had a key with this prefix that follows `after`, at a version."""
+        if any(self.since(version)):
+            return sum(1 for _ in self.select(prefix, after, version))
+        return self._place(prefix + "\U0010ffff") - self._place(max(prefix, after))
+
+    def _place(self, key: str) -> int:
+        return bisect_left(self.keys, key)
 
     def forget(self, version: int, *, watches_only: bool = False) -> None:
         """Keep no events up to a version."""
