@@ -168,7 +168,7 @@ class Cluster:
             raise answers.not_found(target.kind, target.name)
         return found
 
-    def _list(self, target: Target, request: Request) -> Answer:  # noqa: PLR0912 (one for each parameter)
+    def _list(self, target: Target, request: Request) -> Answer:
         kind, collection = target.kind, self.store.collections[target.kind]
         prefix = f"{target.namespace}/" if target.namespace else ""
         limit, version, after = request.number("limit"), self.store.version, ""
