@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import click
 from rich.text import Text
 
@@ -37,12 +39,14 @@ def command(ctx: click.Context, platform: str, as_json: bool) -> None:
 
 def _show(checks: list[Check]) -> None:
     out = console()
-    for check in checks:
+    for check, following in zip_longest(checks, checks[1:]):
         mark, colour = MARKS[check.state]
         line = Text(f"{mark} ", style=f"bold {colour}")
         line.append(f"{check.what}: ", style="bold default")
         line.append(plain(check.message), style="not bold default")
-        if check.advice:
+        if check.advice and (
+            following is None or following.advice != check.advice
+        ):  # once for several in a row
             line.append(f"\n  {plain(check.advice)}", style="not bold dim default")
         out.print(line)
     errors = sum(check.state == "error" for check in checks)

@@ -59,11 +59,6 @@ class Right(NamedTuple):
     name: str = ""
     """Empty: to all of them."""
 
-    def __str__(self) -> str:
-        """As people say it."""
-        what = f"{self.resource}.{self.group}" if self.group else self.resource
-        return f"{self.verb} {what}" + (f" {self.name}" if self.name else "")
-
 
 async def examine(credential: Credential, identity: PlatformIdentity, zones: Sequence[Zone]) -> list[Check]:
     """All checks, in an order in which each stands on those before it; what fails is one of them."""
@@ -384,14 +379,20 @@ def _danger(right: Right) -> str:
 
 
 def _some(found: Iterable[Right]) -> str:
-    """Rights in short: verbs of one thing together, and names with the same verbs."""
-    verbs: dict[tuple[str, str, str], list[str]] = {}
+    """Rights in short: what is allowed of one thing together, then the things and names of which the same is."""
+    verbs: dict[tuple[str, str], list[str]] = {}
     for right in found:
-        verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
-    names: dict[Right, list[str]] = {}
-    for (group, resource, name), some in verbs.items():
-        names.setdefault(Right(group, resource, ", ".join(some)), []).append(name)
-    told = [str(right._replace(name=", ".join(filter(None, some)))) for right, some in names.items()]
+        what = f"{right.resource}.{right.group}" if right.group else right.resource
+        verbs.setdefault((what, right.name), []).append(right.verb)
+    names: dict[tuple[str, str], list[str]] = {}
+    for (what, name), some in verbs.items():
+        names.setdefault((", ".join(some), what), []).append(name)
+    things: dict[str, list[str]] = {}
+    for (some_verbs, what), some in names.items():
+        things.setdefault(some_verbs, []).append(
+            " ".join(filter(None, (what, ", ".join(filter(None, some)))))
+        )
+    told = [f"{some_verbs} {', '.join(whats)}" for some_verbs, whats in things.items()]
     rest = len(told) - SHOWN
     return "; ".join(told[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
