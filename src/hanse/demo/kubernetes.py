@@ -280,9 +280,12 @@ def _lacking(folder: Path, url: str) -> str:
     """What a cluster lacks that is not ready yet; nothing where it is."""
     if not _certificate(folder).exists():
         return "it has no certificate yet"
-    checked = urllib.request.HTTPSHandler(
-        context=ssl.create_default_context(cafile=str(_certificate(folder)))
-    )
+    try:
+        checked = urllib.request.HTTPSHandler(
+            context=ssl.create_default_context(cafile=str(_certificate(folder)))
+        )
+    except ssl.SSLError:
+        return "its certificate is half written"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), checked)
     opener.addheaders = [("Authorization", f"Bearer {_tokens(folder)[ADMIN]}")]
 
