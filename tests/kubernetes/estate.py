@@ -121,7 +121,7 @@ class Estate:
 
     async def refused(self) -> Refused:
         """The one thing that a pass is refused."""
-        [refused] = [outcome for outcome in await self.outcomes() if not isinstance(outcome, Done)]
+        [refused] = {outcome for outcome in await self.outcomes() if not isinstance(outcome, Done)}
         assert isinstance(refused, Refused), refused
         assert refused.advice
         return refused

@@ -143,7 +143,7 @@ def _not_taken(step: Step, what: str, error: Failed) -> Refused:
 def _mend(step: Step) -> str:
     if step.kind != "object":
         return "change what is declared of it in the landing zone"
-    sort = str((step.after or step.before).get("object_kind", "object"))
+    _, sort = _sort(step)
     if step.action == "update":
         return (
             f"mend the landing zone's manifest of {sort}; where it changes a field that is set once and for all, "
@@ -294,6 +294,14 @@ def _mapping(pairs: Value) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs) if isinstance(pairs, tuple) else {}
 
 
+def _sort(step: Step) -> tuple[str, str]:
+    """API version and kind of a landing zone's object; of one that is changed, the manifest alone says them."""
+    if "manifest" in step.after:
+        manifest = msgspec.json.decode(str(step.after["manifest"]))
+        return manifest["apiVersion"], manifest["kind"]
+    return str(step.before["api_version"]), str(step.before["object_kind"])
+
+
 def _place(step: Step) -> tuple[str, str]:
     """Namespace and name of a thing within a namespace."""
     if step.native_id:
@@ -402,8 +410,7 @@ class _OnObject:
         self.namespace, self.name = _place(step)
 
     async def perform(self) -> Outcome:
-        values = {**self.step.before, **self.step.after}
-        api_version, sort = str(values["api_version"]), str(values["object_kind"])
+        api_version, sort = _sort(self.step)
         known = await self.client.resource(api_version, sort)
         if known is None:
             if self.step.action == "delete":
