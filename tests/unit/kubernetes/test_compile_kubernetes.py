@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import Operator
+from hanse.foundation.canonical import encode
 from hanse.model import Key, Native, Personal, Ref, Resource, Tenant, Value, WorkspaceOn
 from hanse.platforms.kubernetes.blocks import (
     DESCRIPTION,
@@ -103,6 +104,21 @@ def test_a_tenant_is_a_namespace_with_what_people_read() -> None:
 
 def test_a_landing_zone_that_says_nothing_gives_a_namespace_and_nothing_else() -> None:
     assert list(parts(compiled(intent()))) == ["namespace"]
+
+
+def test_a_service_account_that_the_landing_zone_binds_is_expected() -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "deployers"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer"}],
+    }
+    document = encode([binding]).decode()
+    result = compiled(intent(zone={"manifests": "f"}, landing_zone_files={"f/a.yaml": document}))
+    [expected] = [link for link in result.tolerated if link.kind == "binding"]
+    assert expected.attributes["role"] == Native("role", "ClusterRole/edit")
+    assert expected.attributes["subject"] == Native("ServiceAccount", "shop-prod/deployer")
 
 
 def test_what_tenants_of_a_workspace_share_is_nothing() -> None:

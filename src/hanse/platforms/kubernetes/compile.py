@@ -33,7 +33,7 @@ from hanse.platforms.kubernetes.blocks import (
     Limits,
     PlatformBlock,
 )
-from hanse.platforms.kubernetes.objects import Values, objects
+from hanse.platforms.kubernetes.objects import Object, Values, objects
 from hanse.platforms.kubernetes.quantity import amount, canonical
 
 NAMESPACE, QUOTA, LIMITS = "namespace", "quota", "limits"
@@ -331,6 +331,20 @@ class _Compiling:
             self.resources.append(
                 Resource(self._part(made.part), OBJECT, attributes, self.owner, sources=sources)
             )
+            if made.kind == "RoleBinding":
+                self._workloads(made)
+
+    def _workloads(self, made: Object) -> None:
+        """The service accounts that a landing zone itself gives a role are nothing to be told each time."""
+        binding = msgspec.json.decode(made.manifest)
+        ref = binding.get("roleRef") or {}
+        role = Native("role", f"{ref.get('kind')}/{ref.get('name')}", str(ref.get("name")))
+        for number, subject in enumerate(binding.get("subjects") or ()):
+            name = str(subject.get("name"))
+            account = Native("ServiceAccount", f"{subject.get('namespace', self.name)}/{name}", name)
+            attributes: dict[str, Value] = {"namespace": Ref(self.key), "role": role, "subject": account}
+            key = self._part(f"{made.part}/{number}")
+            self.tolerated.append(Resource(key, BINDING, attributes, self.owner))
 
     def _within(self, kind: str, part: str, name: str, content: Mapping[str, Value]) -> None:
         """Something in the namespace; nothing where it would be empty."""
