@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
 from hanse.foundation import yaml
+from hanse.platforms.kubernetes.auth import connect
 from hanse.platforms.kubernetes.bootstrap import bootstrap
 from hanse.platforms.kubernetes.doctor import Right, rights
 from hanse.platforms.kubernetes.permissions import MANAGEMENT, permissions
-from hanse.ports.platform import PlatformIdentity, Zone
+from hanse.ports.platform import Credential, PlatformIdentity, Zone
 from hanse.ports.transport import Call, Transport
+from kubernetes_server import KubernetesServer
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 COLLECTIONS = {
@@ -20,6 +24,55 @@ COLLECTIONS = {
     "ClusterRole": f"{RBAC}/clusterroles",
     "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
 }
+
+
+class Cluster:
+    """An API server as its administrator sees it, and accounts of Hanse that no other test has."""
+
+    def __init__(self, server: KubernetesServer, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.mark = uuid4().hex[:8]
+        self.home, self.management, self.metering = (
+            f"{name}-{self.mark}" for name in ("hanse", "keeper", "counter")
+        )
+        accounts = {"namespace": self.home, "management": self.management, "metering": self.metering}
+        block = {"subjects": {"users": {"externalId": "sub"}}, "accounts": accounts}
+        self.identity = PlatformIdentity("example", "k8s-fra", block)
+        self._joined: list[Transport] = []
+        self.admin = self.join(server.token)
+
+    def credential(self, bearer: str, **changes: Any) -> Credential:
+        """A token in a file, bound to the server."""
+        file = self.folder / f"token-{uuid4().hex}"
+        file.write_text(bearer)
+        options = {"cacert": str(self.server.ca_file)} if self.server.ca_file else {}
+        given = {"name": "one", "platform": "k8s-fra", "endpoint": self.server.url, "options": options}
+        return Credential(**{**given, "source": f"token-file:{file}", **changes})
+
+    def join(self, bearer: str) -> Transport:
+        """Signed in by a token, until the test ends."""
+        self._joined.append(connect(self.credential(bearer)))
+        return self._joined[-1]
+
+    async def prepared(self, *zones: Zone) -> str:
+        """An administrator has applied what is printed; a token of the management account."""
+        return await prepare(self.admin, self.join, self.identity, zones)
+
+    async def account(self, name: str) -> Transport:
+        """Signed in anew as one of the accounts."""
+        return self.join(await token(self.admin, self.home, name))
+
+    async def role(self, name: str, *rules: Any) -> str:
+        """A ClusterRole, and its name, which no other test has."""
+        body = {"metadata": {"name": f"{name}-{self.mark}"}, "rules": list(rules)}
+        await call(self.admin, "POST", f"{RBAC}/clusterroles", body)
+        return f"{name}-{self.mark}"
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for transport in self._joined:
+            await transport.close()
 
 
 async def prepare(

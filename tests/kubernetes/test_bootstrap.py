@@ -4,18 +4,16 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from hanse.model import Done, Key, Native, Refused, Step, Tenant, Value
 from hanse.model.step import Action, Reason
 from hanse.platforms.kubernetes import Kubernetes
-from hanse.platforms.kubernetes.auth import connect
 from hanse.platforms.kubernetes.doctor import Right
-from hanse.ports.platform import Credential, PlatformIdentity, Zone
+from hanse.ports.platform import Zone
 from hanse.ports.transport import Call, Transport
-from kubernetes_rights import RBAC, allowed, call, prepare, token
+from kubernetes_rights import RBAC, Cluster, allowed, call
 from kubernetes_server import KubernetesServer
 
 GROUP = "rbac.authorization.k8s.io"
@@ -23,57 +21,20 @@ BIND = Right(GROUP, "clusterroles", "bind", "edit")
 NAMESPACES = "/api/v1/namespaces"
 
 
-class Cluster:
-    """An administrator's view of an API server, and accounts of its own for one test."""
-
-    def __init__(self, server: KubernetesServer, folder: Path) -> None:
-        self.server = server
-        self.folder = folder
-        self.mark = uuid4().hex[:8]
-        accounts = {
-            "namespace": f"hanse-{self.mark}",
-            "management": f"m-{self.mark}",
-            "metering": f"c-{self.mark}",
-        }
-        block = {"subjects": {"users": {"externalId": "sub"}}, "accounts": accounts}
-        self.identity = PlatformIdentity("example", "k8s-fra", block)
-        self.joined: list[Transport] = []
-        self.admin = self.join(server.token)
-
-    def join(self, bearer: str) -> Transport:
-        file = self.folder / f"token-{uuid4().hex}"
-        file.write_text(bearer)
-        options = {"cacert": str(self.server.ca_file)} if self.server.ca_file else {}
-        made = connect(Credential("one", "k8s-fra", self.server.url, f"token-file:{file}", options))
-        self.joined.append(made)
-        return made
-
-    async def role(self, name: str) -> str:
-        """A ClusterRole of a name that no other test has; it reads secrets, which Hanse may not."""
-        rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
-        made = {
-            "apiVersion": f"{GROUP}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": f"{name}-{self.mark}"},
-        }
-        await call(self.admin, "POST", f"{RBAC}/clusterroles", {**made, "rules": rules})
-        return f"{name}-{self.mark}"
-
-    async def prepared(self, *zones: Zone) -> Transport:
-        """Hanse's way in, once an administrator has applied what is printed."""
-        return self.join(await prepare(self.admin, self.join, self.identity, zones))
-
-    async def account(self, which: str) -> Transport:
-        """Signed in anew as the account for management (m) or metering (c)."""
-        return self.join(await token(self.admin, f"hanse-{self.mark}", f"{which}-{self.mark}"))
+SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+"""A rule that Hanse itself does not have."""
 
 
 @pytest.fixture
 async def cluster(kubernetes: KubernetesServer, tmp_path: Path) -> AsyncIterator[Cluster]:
     found = Cluster(kubernetes, tmp_path)
     yield found
-    for transport in found.joined:
-        await transport.close()
+    await found.close()
+
+
+async def hanse_on(cluster: Cluster, *zones: Zone) -> Transport:
+    """Hanse's way in, with just the rights for these landing zones."""
+    return cluster.join(await cluster.prepared(*zones))
 
 
 def zone(**roles: str) -> Zone:
@@ -97,7 +58,7 @@ def binding(role: str, name: str = "given") -> dict[str, Any]:
 
 async def test_it_can_be_applied_again_and_changes_nothing(cluster: Cluster) -> None:
     async def rules() -> Any:
-        role = await call(cluster.admin, "GET", f"{RBAC}/clusterroles/m-{cluster.mark}")
+        role = await call(cluster.admin, "GET", f"{RBAC}/clusterroles/{cluster.management}")
         return role["metadata"]["resourceVersion"], role["rules"]
 
     await cluster.prepared(zone())
@@ -107,38 +68,38 @@ async def test_it_can_be_applied_again_and_changes_nothing(cluster: Cluster) -> 
 
 
 async def test_mapped_roles_can_be_given_and_no_others(cluster: Cluster) -> None:
-    hanse = await cluster.prepared(zone())
+    hanse = await hanse_on(cluster, zone())
     home = f"home-{cluster.mark}"
     assert await status(hanse, "POST", NAMESPACES, {"metadata": {"name": home}}) == 201
     path = f"{RBAC}/namespaces/{home}/rolebindings"
     for role in ("admin", "edit", "view"):
         assert await status(hanse, "POST", path, binding(role, role)) == 201
-    for role in ("cluster-admin", await cluster.role("auditor")):
+    for role in ("cluster-admin", await cluster.role("auditor", SECRETS)):
         assert await status(hanse, "POST", path, binding(role, "no")) == 403
     assert await status(hanse, "DELETE", f"{path}/admin") == 200
     assert await status(hanse, "DELETE", f"{NAMESPACES}/{home}") == 200
 
 
 async def test_hanse_can_change_no_rights_that_hold_everywhere_and_read_no_secret(cluster: Cluster) -> None:
-    hanse = await cluster.prepared(zone())
+    hanse = await hanse_on(cluster, zone())
     everywhere = {**binding("edit"), "kind": "ClusterRoleBinding"}
     assert await status(hanse, "POST", f"{RBAC}/clusterrolebindings", everywhere) == 403
     role = {"apiVersion": f"{GROUP}/v1", "kind": "ClusterRole", "metadata": {"name": "mine"}, "rules": []}
     assert await status(hanse, "POST", f"{RBAC}/clusterroles", role) == 403
     assert await status(hanse, "GET", "/api/v1/secrets") == 403
-    tokens = f"/api/v1/namespaces/hanse-{cluster.mark}/serviceaccounts/c-{cluster.mark}/token"
+    tokens = f"/api/v1/namespaces/{cluster.home}/serviceaccounts/{cluster.metering}/token"
     assert await status(hanse, "POST", tokens, {"spec": {}}) == 403
 
 
 async def test_what_is_no_longer_mapped_can_be_given_no_longer(cluster: Cluster) -> None:
-    extra = await cluster.role("deployer")
-    hanse = await cluster.prepared(zone(deployer=extra))
+    extra = await cluster.role("deployer", SECRETS)
+    hanse = await hanse_on(cluster, zone(deployer=extra))
     home = f"home-{cluster.mark}"
     await call(hanse, "POST", NAMESPACES, {"metadata": {"name": home}})
     path = f"{RBAC}/namespaces/{home}/rolebindings"
     assert await status(hanse, "POST", path, binding(extra, "first")) == 201
     await cluster.prepared(zone())
-    await allowed(await cluster.account("m"), [BIND._replace(name=extra)], yes=False)
+    await allowed(await cluster.account(cluster.management), [BIND._replace(name=extra)], yes=False)
     assert await status(hanse, "POST", path, binding(extra, "second")) == 403
     assert await status(hanse, "DELETE", f"{path}/first") == 200
 
@@ -158,7 +119,7 @@ def giving(cluster: Cluster, role: str, action: Action = "create", *bindings: st
 
 
 async def test_the_platform_can_give_mapped_roles_and_says_which_role_is_missing(cluster: Cluster) -> None:
-    hanse = await cluster.prepared(zone())
+    hanse = await hanse_on(cluster, zone())
     await call(hanse, "POST", NAMESPACES, {"metadata": {"name": f"home-{cluster.mark}"}})
     platform = Kubernetes(cluster.identity, hanse)
     assert isinstance(await platform.perform(giving(cluster, "edit")), Done)
@@ -169,9 +130,9 @@ async def test_the_platform_can_give_mapped_roles_and_says_which_role_is_missing
 
 async def test_metering_reads_what_is_used_and_nothing_else(cluster: Cluster) -> None:
     await cluster.prepared(zone())
-    metering = await cluster.account("c")
+    metering = await cluster.account(cluster.metering)
     reads = [Right("", resource, "list") for resource in ("namespaces", "pods", "persistentvolumeclaims")]
-    await allowed(await cluster.account("c"), reads)
+    await allowed(await cluster.account(cluster.metering), reads)
     assert await status(metering, "GET", NAMESPACES) == 200
     assert await status(metering, "POST", NAMESPACES, {"metadata": {"name": "x"}}) == 403
     assert await status(metering, "GET", f"{RBAC}/rolebindings") == 403
@@ -185,7 +146,7 @@ async def test_a_role_in_the_manifests_can_be_made_as_declared_and_not_wider(clu
 
     bound = {**binding("view", "watchers"), "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": "reader"}}
     zone = Zone("production", {}, {"zone/role.yaml": json.dumps([role("get"), bound])})
-    hanse = await cluster.prepared(zone)
+    hanse = await hanse_on(cluster, zone)
     home = f"home-{cluster.mark}"
     await call(hanse, "POST", NAMESPACES, {"metadata": {"name": home}})
     path = f"{RBAC}/namespaces/{home}"

@@ -8,80 +8,41 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from aiohttp import web
 
-from hanse.platforms.kubernetes.auth import connect
 from hanse.platforms.kubernetes.doctor import Right, examine
 from hanse.ports.platform import Check, Credential, PlatformIdentity, Zone
-from hanse.ports.transport import Transport
-from kubernetes_rights import RBAC, allowed, call, prepare, token
+from kubernetes_rights import RBAC, Cluster, allowed, call, token
 from kubernetes_server import KubernetesServer
 
 GROUP = "rbac.authorization.k8s.io"
 BASE = Zone("production", {}, {})
 
 
-class Patient:
-    """One API server with accounts of its own for one test."""
-
-    def __init__(self, server: KubernetesServer, folder: Path) -> None:
-        self.server = server
-        self.folder = folder
-        self.mark = uuid4().hex[:8]
-        self.account = f"m-{self.mark}"
-        accounts = {
-            "namespace": f"hanse-{self.mark}",
-            "management": self.account,
-            "metering": f"c-{self.mark}",
-        }
-        block = {"subjects": {"users": {"externalId": "sub"}}, "accounts": accounts}
-        self.identity = PlatformIdentity("example", "k8s-fra", block)
-        self.admin = self.join(server.token)
-
-    def credential(self, bearer: str, **changes: Any) -> Credential:
-        file = self.folder / f"token-{uuid4().hex}"
-        file.write_text(bearer)
-        options = {"cacert": str(self.server.ca_file)} if self.server.ca_file else {}
-        given = {"name": "one", "platform": "k8s-fra", "endpoint": self.server.url, "options": options}
-        return Credential(**{**given, "source": f"token-file:{file}", **changes})
-
-    def join(self, bearer: str) -> Transport:
-        return connect(self.credential(bearer))
-
-    async def prepared(self, *zones: Zone) -> str:
-        return await prepare(self.admin, self.join, self.identity, zones)
+class Patient(Cluster):
+    """A cluster that is examined."""
 
     async def examined(self, bearer: str, *zones: Zone, **changes: Any) -> list[Check]:
         return list(await examine(self.credential(bearer, **changes), self.identity, zones))
 
-    async def give(self, bearer: str, *rules: dict[str, Any]) -> None:
-        """Hanse's account gets a role more than bootstrap gives it."""
-        name = f"extra-{self.mark}"
-        await call(
-            self.admin, "POST", f"{RBAC}/clusterroles", {"metadata": {"name": name}, "rules": list(rules)}
-        )
-        subject = {"kind": "ServiceAccount", "name": self.account, "namespace": f"hanse-{self.mark}"}
+    async def give(self, bearer: str, rule: dict[str, Any]) -> None:
+        """Hanse's account gets a right more than bootstrap gives it."""
+        name = await self.role("extra", rule)
+        subject = {"kind": "ServiceAccount", "name": self.management, "namespace": self.home}
         ref = {"apiGroup": GROUP, "kind": "ClusterRole", "name": name}
         body = {"metadata": {"name": name}, "roleRef": ref, "subjects": [subject]}
         await call(self.admin, "POST", f"{RBAC}/clusterrolebindings", body)
-        last = rules[-1]
-        right = Right(
-            last["apiGroups"][-1],
-            last["resources"][-1],
-            last["verbs"][-1],
-            last.get("resourceNames", [""])[-1],
-        )
-        await allowed(self.join(bearer), [right])
+        group, resource, verb = (rule[part][-1] for part in ("apiGroups", "resources", "verbs"))
+        await allowed(self.join(bearer), [Right(group, resource, verb, rule.get("resourceNames", [""])[-1])])
 
 
 @pytest.fixture
 async def patient(kubernetes: KubernetesServer, tmp_path: Path) -> AsyncIterator[Patient]:
     found = Patient(kubernetes, tmp_path)
     yield found
-    await found.admin.close()
+    await found.close()
 
 
 def of(checks: Sequence[Check], what: str, *states: str) -> list[str]:
@@ -101,9 +62,9 @@ async def test_with_the_rights_that_bootstrap_prints_nothing_is_wrong(patient: P
     checks = await patient.examined(await patient.prepared(zone), zone)
     assert wrong(checks) == []
     assert of(checks, "account") == [
-        f"signed in as system:serviceaccount:hanse-{patient.mark}:{patient.account}"
+        f"signed in as system:serviceaccount:{patient.home}:{patient.management}"
     ]
-    assert of(checks, "right beyond need") == [f"none, as seen from namespace hanse-{patient.mark}"]
+    assert of(checks, "right beyond need") == [f"none, as seen from namespace {patient.home}"]
     assert {"version", "clock", "role", "kind", "right"} <= {check.what for check in checks}
 
 
@@ -208,8 +169,7 @@ async def test_kinds_that_cannot_be_kept_are_told(patient: Patient) -> None:
 
 
 async def test_a_mapped_role_that_gives_nothing_is_a_warning(patient: Patient) -> None:
-    name = f"empty-{patient.mark}"
-    await call(patient.admin, "POST", f"{RBAC}/clusterroles", {"metadata": {"name": name}, "rules": []})
+    name = await patient.role("empty")
     checks = await patient.examined(patient.server.token, Zone("a", {"roles": {"user": name}}))
     assert of(checks, "role", "warning") == [f"the ClusterRole {name} gives no right at all"]
 
@@ -217,7 +177,7 @@ async def test_a_mapped_role_that_gives_nothing_is_a_warning(patient: Patient) -
 async def test_how_long_the_token_holds_is_told_and_a_near_end_is_a_warning(patient: Patient) -> None:
     await patient.prepared(BASE)
     for seconds, state in ((600, "warning"), (7200, "ok")):
-        bearer = await token(patient.admin, f"hanse-{patient.mark}", patient.account, seconds)
+        bearer = await token(patient.admin, patient.home, patient.management, seconds)
         (check,) = (c for c in await patient.examined(bearer, BASE) if c.what == "credential")
         assert check.state == state
         ends = datetime.strptime(check.message, "the token holds until %Y-%m-%d %H:%M UTC").replace(
