@@ -214,7 +214,7 @@ async def test_a_wrong_password_is_told_without_it(keystone: starter.Keystone, t
         await corner.new_platform().observe(EVERYTHING)
     assert "clouds.yaml#fra" in caught.value.advice
     assert "canary" not in "".join(traceback.format_exception(caught.value))
-    assert "canary" not in repr(vars(transport)) + repr(vars(transport._authenticator))  # type: ignore[attr-defined]
+    assert "canary" not in repr(vars(transport)) + repr(vars(transport._authenticator))
     await transport.close()
 
 

@@ -237,6 +237,7 @@ def test_a_kubeconfig_alone_weakens_no_connection(tmp_path: Path, cluster: Any, 
 def test_what_the_servers_own_configuration_says_goes_before_the_kubeconfig(tmp_path: Path) -> None:
     skip = {"server": SERVER, "insecure-skip-tls-verify": True}
     assert opened(tmp_path, {"token": "x"}, skip, insecure=True).tls().verify is False
+    assert opened(tmp_path, {"token": "x"}, insecure="false").tls().verify is True
     both = {"server": SERVER, "certificate-authority": "a", "certificate-authority-data": CERTIFICATE}
     assert (
         opened(tmp_path, {"token": "x"}, both).tls().cadata == "x"

@@ -478,7 +478,7 @@ def _check_cluster(credential: Credential, login: Login) -> None:
             "the kubeconfig asks for a proxy (proxy-url), which would see where calls go",
             "take it out; Hanse connects to the bound endpoint directly",
         )
-    if cluster.insecure_skip_tls_verify and not credential.options.get("insecure"):
+    if cluster.insecure_skip_tls_verify and credential.options.get("insecure") is not True:
         raise PlatformUnavailable(
             "the kubeconfig asks not to check the server's certificate (insecure-skip-tls-verify)",
             "give it certificate-authority; or say `options: {insecure: true}` in the server's own configuration",
@@ -549,7 +549,7 @@ def _tls(
 
     if given := credential.options.get("cacert"):
         cacert, cadata = str(Path(given).expanduser()), None
-    verify = not credential.options.get("insecure")
+    verify = credential.options.get("insecure") is not True
     return Tls(verify, cacert, cadata=cadata, server_name=server_name)
 
 

@@ -158,7 +158,7 @@ class _Examination:
         from hanse.transport import checks  # noqa: PLC0415 (its package is slow to load)
 
         try:
-            insecure = bool(credential.options.get("insecure"))
+            insecure = credential.options.get("insecure") is True
             self.checks += await checks.of_certificate(transport, insecure=insecure)
         except NotSent as error:
             advice = (
