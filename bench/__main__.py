@@ -9,11 +9,23 @@ import json
 import sys
 import time
 
-from bench import change, converge, help, plan_make, sweep
+from bench import (
+    change,
+    converge,
+    help,
+    kubernetes_converge,
+    kubernetes_estate,
+    kubernetes_sweep,
+    plan_make,
+    sweep,
+)
 from bench.report import Row, plain, table
 from bench.stands import Stands
+from hanse.demo import kubernetes
 
-NAMES = ("help", "plan_make", "converge", "sweep", "change")
+KEYSTONE = {"converge": converge.run, "sweep": sweep.run, "change": change.run}
+KUBERNETES = {"k8s_sweep": kubernetes_sweep.run, "k8s_converge": kubernetes_converge.run}
+NAMES = ("help", "plan_make", *KEYSTONE, *KUBERNETES)
 
 
 async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
@@ -29,11 +41,16 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "plan_make" in names:
         tell("plan.make alone")
         rows += plan_make.run(quick=quick)
-    if not {"converge", "sweep", "change"}.isdisjoint(names):
+    if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
-            for name, run in (("converge", converge.run), ("sweep", sweep.run), ("change", change.run)):
+            for name, run in KEYSTONE.items():
                 if name in names:
                     rows += await run(stands, quick=quick)
+    if not KUBERNETES.keys().isdisjoint(names):
+        with kubernetes_estate.Stands(tell) as clusters:
+            for name, measured in KUBERNETES.items():
+                if name in names:
+                    rows += await measured(clusters, quick=quick)
     return rows
 
 
@@ -48,8 +65,11 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
+    names = tuple(options.names or NAMES)
+    if not KUBERNETES.keys().isdisjoint(names) and kubernetes.find() is None:
+        parser.error("there is no kube-apiserver with its etcd: `make counterparts` builds them")
     gc.set_threshold(100_000)  # as the command `hanse` does; the yardsticks in this process gain by it too
-    rows = asyncio.run(measure(tuple(options.names or NAMES), quick=options.quick))
+    rows = asyncio.run(measure(names, quick=options.quick))
     print(json.dumps([plain(row) for row in rows], indent=2) if options.json else table(rows))
     return 0 if all(row.passed for row in rows) else 1
 

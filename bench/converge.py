@@ -6,11 +6,11 @@ The two take turns, each on a Keystone of its own that began empty, so that what
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Generic, Protocol, TypeVar
 
 from bench import bare, sdk
-from bench.cloud import NOTHING, Spent, Watch
+from bench.cloud import NOTHING, Spent
 from bench.organisation import CONCURRENCY, Organisation
 from bench.report import Row
 from bench.stands import Stands, assert_empty
@@ -20,21 +20,29 @@ from hanse.ports.transport import Call, Reply, Transport
 from hanse.service.apply import begin, finish
 from hanse.service.plan import plan
 
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 LIMIT = 0.8
 TURNS = 8
 SDK_PROJECTS = 20
 
 
-class Writing:
+class Counting(Protocol[S_co]):
+    """Counts from its making on."""
+
+    def read(self) -> S_co:
+        """What was spent so far."""
+
+
+class Writing(Generic[S]):
     """What was spent between the first write and the last outcome of one pass."""
 
-    def __init__(self, stands: Stands, running: Keystone) -> None:
-        """Nothing was written yet."""
-        self._stands = stands
-        self._running = running
-        self._watch: Watch | None = None
+    def __init__(self, watch: Callable[[], Counting[S]], nothing: S) -> None:
+        """Nothing was written yet; `watch` begins to count."""
+        self._begin = watch
+        self._watch: Counting[S] | None = None
         self.steps = 0
-        self.spent = NOTHING
+        self.spent = nothing
         self.outcomes: list[Outcome] = []
 
     def around(self, inner: Transport) -> Transport:
@@ -44,7 +52,7 @@ class Writing:
     def begun(self) -> None:
         """A write is sent; the first one begins the count."""
         if self._watch is None:
-            self._watch = self._stands.cloud.watch(self._running)
+            self._watch = self._begin()
 
     def told(self, _: Step, outcome: Outcome) -> None:
         """After each step; the last one ends the count."""
@@ -56,7 +64,7 @@ class Writing:
 class _Watched:
     """Tells of writes."""
 
-    def __init__(self, inner: Transport, writing: Writing) -> None:
+    def __init__(self, inner: Transport, writing: Writing[Any]) -> None:
         self._inner = inner
         self._writing = writing
 
@@ -148,7 +156,7 @@ async def _converge(
     stands: Stands, organisation: Organisation, running: Keystone
 ) -> tuple[Spent, float, float]:
     """One commit: what its writes took, and the seconds before and after them."""
-    writing = Writing(stands, running)
+    writing = Writing(lambda: stands.cloud.watch(running), NOTHING)
     async with organisation.open(around=writing.around) as estate:
         began = time.perf_counter()
         planned = await plan(estate)

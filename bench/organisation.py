@@ -6,22 +6,19 @@ converged to it is made of the very resources that the platform compiles, so tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hanse import git, main
+from bench.joined import Around, compiled, opened
+from hanse import git
 from hanse.demo.keystone import Keystone
-from hanse.desired.settings import Settings
 from hanse.model import Find, Ref, Resource
-from hanse.ports.platform import Credential, Platform, PlatformIdentity
 from hanse.ports.transport import Transport
 from hanse.service.estate import Estate
-from hanse.service.validate import check_commit
-from hanse.transport import Counters, Metered, RateBudget, Recorded
+from hanse.transport import Counters, Recorded
 
 PLATFORM = "openstack"
 CONCURRENCY = 4
@@ -118,48 +115,22 @@ class Organisation:
 
     @asynccontextmanager
     async def open(
-        self, *, recording: bool = False, around: Callable[[Transport], Transport] = lambda inner: inner
+        self, *, recording: bool = False, around: Around = lambda inner: inner
     ) -> AsyncIterator[Estate]:
         """What `hanse` itself would work on, with every call counted, and on demand kept or watched."""
-        transports: list[Transport] = []
-        async with main.open_estate(str(self.folder / "server.yaml")) as estate:
 
-            def connect(settings: Settings) -> Mapping[str, Platform]:
-                """As main does, with counters that can be seen from here."""
-                platform = settings.platforms[PLATFORM]
-                vendor = main.vendors()[platform.vendor]
-                binding = estate.config.credentials[platform.credential]
-                credential = Credential(
-                    platform.credential, PLATFORM, binding.endpoint, binding.source, dict(binding.options)
-                )
-                metered = Metered(vendor.connect(credential), self.counters)
-                budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
-                transport: Transport = around(budget)
-                if recording:
-                    transport = self.recorded = Recorded(transport)
-                transports.append(transport)
-                identity = PlatformIdentity(settings.organization.name, PLATFORM, platform.block)
-                return {PLATFORM: vendor.platform(identity, transport)}
+        def all_around(inner: Transport) -> Transport:
+            if not recording:
+                return around(inner)
+            self.recorded = Recorded(around(inner))
+            return self.recorded
 
-            try:
-                yield replace(estate, connect=connect)
-            finally:
-                for transport in transports:
-                    await transport.close()
+        async with opened(self.folder, self.counters, all_around) as estate:
+            yield estate
 
     async def resources(self) -> list[Resource]:
         """Everything that the platform compiles of it."""
-        now = datetime.now(UTC)
-        language = main.language()
-        source = git.Repository.open(str(self.folder / "repository"))
-        checked = await check_commit(source, language, self.commit, now)
-        assert checked.settings is not None, checked.diagnostics[:3]
-        platform = language.offline(checked.settings)[PLATFORM]
-        return [
-            resource
-            for intent in checked.intents.values()
-            for resource in platform.compile(intent, checked.directory, now).resources
-        ]
+        return await compiled(self.folder, self.commit)
 
     def users(self) -> list[dict[str, Any]]:
         """The people, as rows of a Keystone."""

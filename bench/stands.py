@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from bench import bare
 from bench.cloud import Cloud, Watch
 from bench.organisation import Organisation
-from hanse.demo.keystone import Estate, Keystone
+from hanse.demo import keystone
+from hanse.demo.keystone import Keystone
 from hanse.model import Resource
 from hanse.service.apply import begin, finish
+from hanse.service.estate import Estate
 from hanse.service.plan import plan
 
 Tell = Callable[[str], None]
@@ -59,7 +62,7 @@ class Stands:
             self._made[projects] = Stand(self.cloud, organisation, running, resources, taken)
         return self._made[projects]
 
-    async def start(self, name: str, estate: Estate) -> Keystone:
+    async def start(self, name: str, estate: keystone.Estate) -> Keystone:
         """A Keystone that holds this estate and has been asked something of each kind, one call at a time.
 
         One that has just started loads its policy with the first call, and refuses others that come meanwhile.
@@ -97,7 +100,14 @@ class Stands:
         self.cloud.close()
 
 
-async def accept(organisation: Organisation) -> None:
+class Opens(Protocol):
+    """An organisation that Hanse can work on."""
+
+    def open(self) -> AbstractAsyncContextManager[Estate]:
+        """What `hanse` itself would work on."""
+
+
+async def accept(organisation: Opens) -> None:
     """Accept what is committed and note that it holds; there must be nothing to do."""
     async with organisation.open() as estate:
         planned = await plan(estate)

@@ -1,0 +1,85 @@
+"""A sweep of an API server that finds nothing to do, beside a script that only reads the same lists."""
+
+from __future__ import annotations
+
+import gc
+from statistics import median
+
+from bench import kubernetes_bare as bare
+from bench.kubernetes_estate import Spent, Stand, Stands, Watch
+from bench.report import Row, seconds
+from bench.stands import assert_empty
+from hanse.service.plan import Selection, look
+from hanse.service.propose import propose
+
+LIMIT = 1.5
+
+
+async def run(stands: Stands, *, quick: bool) -> list[Row]:
+    """Measure 10,000 projects; all take turns."""
+    projects, times = (200, 3) if quick else (10_000, 5)
+    stand = await stands.converged(projects)
+    whole: list[Spent] = []
+    surveys: list[Spent] = []
+    reading: dict[bool, list[Spent]] = {False: [], True: []}
+    calls = 0
+    for turn in range(times):
+        stands.tell(f"sweep of {projects:,} namespaces, {turn + 1} of {times}")
+        for at_once in (False, True):
+            gc.collect()
+            watch = Watch(stand.server)
+            calls = await bare.read_all(stand.server, at_once=at_once)
+            reading[at_once].append(watch.read())
+        gc.collect()
+        spent, survey = await _sweep(stand)
+        whole.append(spent)
+        surveys.append(survey)
+    bare_walls = {key: [spent.wall for spent in many] for key, many in reading.items()}
+    faster = min(bare_walls, key=lambda key: median(bare_walls[key]))
+    yardstick, which = bare_walls[faster], "at once" if faster else "one list after the other"
+    both = ", ".join(
+        f"{median(many):.2f} s {'at once' if key else 'in turn'}" for key, many in bare_walls.items()
+    )
+    walls, alone = [spent.wall for spent in whole], [spent.wall for spent in surveys]
+    counters = stand.organisation.counters
+    pages = sum(count for (label, _), count in counters.calls.items() if label.startswith("list "))
+    total, bare_total = (median(s.processors for s in many) for many in (surveys, reading[faster]))
+    what = f"kubernetes sweep of {projects:,} namespaces"
+    return [
+        Row(
+            f"{what}: survey alone", seconds(alone), f"{seconds(yardstick)} (bare lists, {which})",
+            median(alone) / median(yardstick), LIMIT,
+            note=f"bare lists: {both}",
+        ),
+        Row(
+            f"{what}: the whole plan", seconds(walls), f"{seconds(yardstick)} (bare lists, {which})",
+            median(walls) / median(yardstick),note="with loading, judging and checking the manifest, which asks no API server",
+        ),
+        Row(
+            f"{what}: processor time of all", f"{total:.1f} s", f"{bare_total:.1f} s (bare lists, {which})",
+            total / bare_total, note=f"survey: {surveys[-1].shares()}; bare: {reading[faster][-1].shares()}",
+        ),
+        Row(
+            f"{what}: pages of lists", f"{pages}", f"{calls} (bare lists)", pages / calls, 1,
+            note=f"{counters.total} calls in all, with discovery and a look at each role",
+        ),
+        Row(
+            f"{what}: the first", f"{stand.first_seconds:.2f} s",
+            note="with nothing cached; accepted, and noted that it holds",
+        ),
+        Row(f"{what}: putting it in", f"{stand.seeding.wall:.1f} s", note=stand.seeding.shares()),
+    ]  # fmt: skip
+
+
+async def _sweep(stand: Stand) -> tuple[Spent, Spent]:
+    """All that `hanse plan` does, and the part of it that looks and plans."""
+    stand.organisation.counters.clear()
+    watch = Watch(stand.server)
+    async with stand.organisation.open() as estate:
+        proposal = await propose(estate)
+        looking = Watch(stand.server)
+        planned = await look(estate, proposal, Selection())
+        survey = looking.read()
+    spent = watch.read()
+    assert_empty(planned)
+    return spent, survey
