@@ -549,3 +549,25 @@ async def test_a_platform_whose_settings_change_is_connected_anew_and_the_others
         await serve.quiet(6)
         clocked.join_by_hand("shop-web-admin", "u-8", "south")
         await serve.until(lambda: clocked.members("shop-web-admin", "south") == {"u-1", "u-2"}, 1)
+
+
+async def test_tenants_wait_for_what_their_workspace_shares_and_not_longer(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "BATCH", 1)
+    names = [f"p-{number}" for number in range(4)]
+    files: dict[str, str | None] = {
+        f"new/{name}.yaml": manifest.project(name, "new", "user: u-8, role: admin", "north sandbox")
+        for name in names
+    }
+    workspace = "{apiVersion: hanse/v1, kind: Workspace, name: new, displayName: New}\n"
+    async with served(clocked) as serve:
+        clocked.commit({"new/workspace.yaml": workspace, **files})
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        await serve.until(lambda: all(clocked.members(f"new-{name}-admin") == {"u-8"} for name in names), 5)
+        assert all(isinstance(one.outcome, Done) for one in serve.of(Stepped))
+        clocked.commit({"new/workspace.yaml": None, **dict.fromkeys(files)})
+        await serve.until(lambda: clocked.members("new-p-0-admin") == set(), 20)
+        for waiting in await clocked.waiting():
+            await clocked.approve(waiting.subject[:12])
+        await serve.until(lambda: clocked.row("folders", "new") is None, 30)

@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from click.testing import Result
 
+from hanse.model import Tenant
+from hanse.ports.store import Status
 from hanse.ports.transport import Call
 from service import manifest
 from service.world import Clock, World
@@ -137,3 +139,16 @@ def test_stopped_twice_it_ends_at_once_and_loses_nothing(
     assert result.exit_code == 130
     applied.run("apply", "--yes")
     assert applied.members("shop-web-admin") == {"u-1", "u-2"}
+
+
+async def test_status_says_when_what_waits_is_looked_at_next(applied: World) -> None:
+    web = Tenant("north", "shop", "web")
+    async with applied.open() as estate:
+        await estate.store.record({web: Status(waits="waits for Ben")})
+        await estate.store.mark([web], applied.clock() + timedelta(seconds=25), "it is tried again")
+    result = await asyncio.to_thread(applied.run, "status")
+    assert "waits for Ben (next look in 25 s)" in result.output
+    told = json.loads((await asyncio.to_thread(applied.run, "status", "--json")).output)
+    [owner] = [owner for owner in told["owners"] if owner["owner"] == str(web)]
+    assert owner["why"] == "it is tried again"
+    assert owner["due"]

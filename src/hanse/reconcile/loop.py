@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from hanse.apply import Result
 from hanse.desired.intent import Directory, Intent
-from hanse.model import NotYet, Owner, Refused
+from hanse.model import NotYet, Owner, Refused, Tenant, WorkspaceOn
 from hanse.plan import Plan
 from hanse.plan.fights import WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
@@ -256,8 +256,7 @@ class _Keeper:
         owners = list(rest.rows)
         for start in range(0, len(owners), BATCH):
             part = _only(rest, owners[start : start + BATCH])
-            for owner in await note(world, part, Survey(), Result()):
-                self.loop.told(Gone(owner))
+            await self._left(await note(world, part, Survey(), Result()))
             looks = []
             for owner, row in part.rows.items():
                 work = known.get(owner, Work(owner, 0))
@@ -280,14 +279,18 @@ class _Keeper:
         now = loop.force.world.now()
         if self._rests_until is not None and now < self._rests_until:
             return (self._rests_until - now).total_seconds()
-        due = [work for work in await store.due(self.name, now) if work.owner not in loop.busy]
+        due = [work for work in await store.due(self.name, now) if self._is_free(work.owner)]
         while due and self._passes < PASSES:
             whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
             batch = due if whole else due[:BATCH]
-            due = due[len(batch) :]
             await self._begin_look(batch, whole=whole)
+            due = [work for work in due[len(batch) :] if self._is_free(work.owner)]
         later = await store.next_due(self.name, now)
         return (later - now).total_seconds() if later is not None else NAP_SECONDS
+
+    def _is_free(self, owner: Owner) -> bool:
+        """Whether no pass has it, nor what its workspace shares: a tenant may lie in that."""
+        return not self.loop.busy & {owner, WorkspaceOn(owner.platform, owner.workspace)}
 
     async def _begin_look(self, batch: Sequence[Work], *, whole: bool) -> None:
         loop = self.loop
@@ -323,12 +326,18 @@ class _Keeper:
         else:
             await conclude_open_steps(world, first)
             converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
-        for owner in converged.gone:
-            loop.told(Gone(owner))
+        await self._left(converged.gone)
         for fight in converged.fights:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
         if self._is_there(converged.after) and not run.stopped:
             await world.store.looked(_next_looks(world, batch, rows, first, converged))
+
+    async def _left(self, gone: Sequence[Owner]) -> None:
+        """Tell who is gone; what a workspace shares may go, too, once its tenants did."""
+        for owner in gone:
+            self.loop.told(Gone(owner))
+        shared = {WorkspaceOn(o.platform, o.workspace) for o in gone if isinstance(o, Tenant)}
+        await self.loop.mark(shared, "a tenant of the workspace is gone")
 
     # What stands in the way
 

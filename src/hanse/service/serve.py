@@ -174,8 +174,8 @@ class Serving:
             try:
                 self._commit = await asyncio.to_thread(self._head)
                 failures = 0
-            except SourceError as error:
-                self._told(Failed("the repository", str(error), error.advice))
+            except Exception as error:
+                self._tell("the repository", error)
                 pause = min(pause * 2**failures, LONGEST_PAUSE_SECONDS)
                 failures += 1
             await self._estate.sleep(pause)
@@ -206,14 +206,18 @@ class Serving:
                     state = await self._judge(loop, state)
                     judged = inputs
                 failures = 0
-            except (SourceError, StoreError) as error:
-                self._told(Failed("what is wanted", str(error), error.advice))
+            except Exception as error:
+                self._tell("what is wanted", error)
                 pause = min(poll_seconds * 2**failures, LONGEST_PAUSE_SECONDS)
                 failures += 1
-            except Exception as error:  # a mistake in judging must not end drift repair
-                self._told(Failed("what is wanted", f"{type(error).__name__}, a mistake of Hanse's own"))
-                pause = LONGEST_PAUSE_SECONDS
             await estate.sleep(pause)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Tell what is tried again. Of a mistake in judging, which must not end drift repair, only what sort it is."""
+        if isinstance(error, SourceError | StoreError):
+            self._told(Failed(what, str(error), error.advice))
+        else:
+            self._told(Failed(what, f"{type(error).__name__}, a mistake of Hanse's own", "please report it"))
 
     async def _judge(self, loop: Loop, state: _Accepted) -> _Accepted:
         """Accept what the commit brings, as far as it can be; what is in force then."""
