@@ -15,15 +15,18 @@ from hanse.desired.intent import Directory, Intent
 from hanse.model import Access, Outcome, Owner, Step
 from hanse.observed import Observation
 from hanse.platforms.kubernetes.access import access
+from hanse.platforms.kubernetes.auth import connect
 from hanse.platforms.kubernetes.blocks import DESCRIPTION
+from hanse.platforms.kubernetes.bootstrap import bootstrap
 from hanse.platforms.kubernetes.client import ROWS
 from hanse.platforms.kubernetes.client import Kubernetes as Client
 from hanse.platforms.kubernetes.compile import compile_intent
+from hanse.platforms.kubernetes.doctor import examine
 from hanse.platforms.kubernetes.hints import hints
 from hanse.platforms.kubernetes.memory import Memory
 from hanse.platforms.kubernetes.observe import observe
 from hanse.platforms.kubernetes.perform import perform
-from hanse.ports.platform import Credential, Description, PlatformIdentity, Scope, Vendor
+from hanse.ports.platform import Description, PlatformIdentity, Scope, Vendor
 from hanse.ports.transport import Transport
 
 
@@ -61,11 +64,4 @@ class Kubernetes:
         return hints(self._client, self._memory, self._identity)
 
 
-def connect(credential: Credential) -> Transport:
-    """The transport for a bound credential, as `auth.connect`."""
-    from hanse.platforms.kubernetes import auth  # noqa: PLC0415 (validate makes no connection)
-
-    return auth.connect(credential)
-
-
-VENDOR = Vendor(DESCRIPTION, connect, Kubernetes)
+VENDOR = Vendor(DESCRIPTION, connect, Kubernetes, bootstrap, examine)
