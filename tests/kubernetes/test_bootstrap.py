@@ -128,6 +128,26 @@ async def test_the_platform_can_give_mapped_roles_and_says_which_role_is_missing
     assert "cluster-admin" in f"{refused.reason} {refused.advice}"
 
 
+async def test_a_person_beside_others_in_a_binding_that_is_not_ours_to_change_is_told_with_a_way_out(
+    cluster: Cluster,
+) -> None:
+    hanse = await hanse_on(cluster, zone())
+    home = f"home-{cluster.mark}"
+    await call(cluster.admin, "POST", NAMESPACES, {"metadata": {"name": home}})
+    subjects = [
+        {"kind": "User", "name": "ann", "apiGroup": GROUP},
+        {"kind": "ServiceAccount", "name": "default", "namespace": home},
+    ]
+    both = {**binding("cluster-admin", "both"), "subjects": subjects}
+    await call(cluster.admin, "POST", f"{RBAC}/namespaces/{home}/rolebindings", both)
+    refused = await Kubernetes(cluster.identity, hanse).perform(
+        giving(cluster, "cluster-admin", "delete", "both")
+    )
+    assert isinstance(refused, Refused)
+    assert "both" in refused.reason
+    assert "cluster-admin" in refused.advice
+
+
 async def test_metering_reads_what_is_used_and_nothing_else(cluster: Cluster) -> None:
     await cluster.prepared(zone())
     metering = await cluster.account(cluster.metering)
