@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import cast
 
 from hanse.model import Owner, owner_of
@@ -189,12 +190,17 @@ class _Watch:
         key = self.memory.keys.get(meta.name if self.path == NAMESPACES else meta.namespace)
         if key is None:
             return  # what is in no namespace of ours is no business of ours
+        owner = owner_of(key, self.watching.platform)
+        self.memory.when_written(self.path, meta.namespace, meta.name, partial(self._judge, event, owner))
+
+    def _judge(self, event: Event, owner: Owner) -> None:
+        meta = event.object.metadata
         if event.type == "DELETED":
             is_news = self.memory.lost(self.path, meta.namespace, meta.name)
         else:
             is_news = self.memory.saw(self.path, event.object)
         if is_news:
-            self.watching.tell(owner_of(key, self.watching.platform))
+            self.watching.tell(owner)
 
     def _note(self, meta: Meta) -> None:
         key = facts.key_of(meta, self.watching.organization, {})

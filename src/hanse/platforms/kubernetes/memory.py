@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from hanse.model import Find, Foreign, Key, Native
 from hanse.platforms.kubernetes.blocks import FIELD_MANAGER
 from hanse.platforms.kubernetes.wire import Traced
 
+At = tuple[str, str, str]
+"""An object: path of the collection, namespace and name."""
 GONE = 0
 """Stands for an object that we deleted ourselves."""
 SECONDS = 60.0
@@ -28,8 +31,10 @@ class Memory:
     """The same the other way round: whose namespace it is."""
     sorts: set[tuple[str, str]] = field(default_factory=set)
     """API version and kind of objects that landing zones brought."""
-    prints: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    """By path of the collection, namespace and name: a hash of the part that we decide, when last seen."""
+    prints: dict[At, int] = field(default_factory=dict)
+    """By object: a hash of the part that we decide, when last seen."""
+    _writes: Counter[At] = field(default_factory=Counter)
+    _told: dict[At, list[Callable[[], None]]] = field(default_factory=dict)
     _roles: dict[Find, tuple[float, Native]] = field(default_factory=dict)
     _inherited: tuple[float, tuple[Foreign, ...]] | None = None
 
@@ -61,16 +66,32 @@ class Memory:
         """Forget an object that is gone; whether it was there, as far as is known."""
         return self.prints.pop((collection, namespace, name), None) != GONE
 
+    def deleted(self, collection: str, namespace: str, name: str) -> None:
+        """We deleted it ourselves: what is told of that is no news."""
+        self.prints[collection, namespace, name] = GONE
+
     @contextmanager
-    def deleting(self, collection: str, namespace: str, name: str) -> Iterator[None]:
-        """We delete it ourselves: what is told of that is no news, unless it fails."""
+    def writing(self, collection: str, namespace: str, name: str) -> Iterator[None]:
+        """We change an object: what is told of it meanwhile is looked at when it is known what came of that."""
         at = (collection, namespace, name)
-        self.prints[at] = GONE
+        told = self._told.setdefault(at, [])
+        self._writes[at] += 1
         try:
             yield
-        except BaseException:
-            self.prints.pop(at, None)
-            raise
+        finally:
+            self._writes[at] -= 1
+            if not self._writes[at]:
+                del self._writes[at], self._told[at]
+                for look in told:
+                    look()
+
+    def when_written(self, collection: str, namespace: str, name: str, look: Callable[[], None]) -> None:
+        """Look at what is told of an object: at once, or after a change of ours that is under way."""
+        waiting = self._told.get((collection, namespace, name))
+        if waiting is None:
+            look()
+        else:
+            waiting.append(look)
 
     def role(self, find: Find) -> Native | None:
         """A role that was found within the last minute."""

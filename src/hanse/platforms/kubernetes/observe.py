@@ -104,8 +104,8 @@ class _Reading:
     async def everything(self) -> None:
         """Read all lists to their ends, several at once."""
         selected = [(api, kind) for api, kind in sorted(self.sorts)]
-        namespaces, bindings, _, _, things, objects = await asyncio.gather(
-            self._list(NAMESPACES, Namespace, "list namespaces", NAMESPACE),
+        _, bindings, _, _, things, objects = await asyncio.gather(
+            self._all_namespaces(),
             self._list(BINDINGS, Binding, "list rolebindings", "binding"),
             self._inherited(),
             self._roles(),
@@ -114,8 +114,6 @@ class _Reading:
             ),
             asyncio.gather(*(self._objects(api, kind) for api, kind in selected)),
         )
-        for one in namespaces:
-            self._note_namespace(one)
         by_namespace: defaultdict[str, list[Binding]] = defaultdict(list)
         ours = self.ours
         for binding in bindings:
@@ -130,6 +128,11 @@ class _Reading:
         if NAMESPACE in self.incomplete:
             for kind in ("binding", *THINGS, "object"):
                 self.incomplete.setdefault(kind, "not all namespaces were read")
+
+    async def _all_namespaces(self) -> None:
+        """Read and note all namespaces; bindings are more, and still on their way meanwhile."""
+        for one in await self._list(NAMESPACES, Namespace, "list namespaces", NAMESPACE):
+            self._note_namespace(one)
 
     async def of_owners(self, owners: Sequence[Owner]) -> None:
         """Read the namespaces of some owners, and what is in them."""

@@ -40,7 +40,7 @@ from hanse.ports.transport import NoReply, NotAllowed, NotSent
 
 SOON, LATER = 2.0, 30.0
 """Seconds: a hiccup of the server or a controller at work; something that a new look must tell first."""
-UNPROCESSABLE = 422
+FORBIDDEN, UNPROCESSABLE = 403, 422
 SCOPES = "spec.scope"
 """What the names of fields begin with that say for which pods a ResourceQuota counts; they cannot be changed."""
 TRIES = 3
@@ -164,13 +164,14 @@ class _OnNamespace:
         self.path = f"{NAMESPACES}/{self.name}"
 
     async def perform(self) -> Outcome:
-        match self.step.action:
-            case "create":
-                return await self._create()
-            case "delete":
-                return await self._delete()
-            case _:
-                return await self._change()
+        with self.memory.writing(NAMESPACES, "", self.name):
+            match self.step.action:
+                case "create":
+                    return await self._create()
+                case "delete":
+                    return await self._delete()
+                case _:
+                    return await self._change()
 
     async def _create(self) -> Outcome:
         body = {
@@ -326,9 +327,11 @@ class _OnThing:
         self.path = f"{within(self.collection, self.namespace)}/{self.name}"
 
     async def perform(self) -> Outcome:
+        with self.memory.writing(self.collection, self.namespace, self.name):
+            return await (self._delete() if self.step.action == "delete" else self._apply())
+
+    async def _apply(self) -> Outcome:
         step = self.step
-        if step.action == "delete":
-            return await self._delete()
         api_version, sort, _ = SORTS[step.kind]
         spec = _SPEC[step.kind](step.after)
         body = {
@@ -358,11 +361,12 @@ class _OnThing:
 
     async def _delete(self) -> Outcome:
         try:
-            with self.memory.deleting(self.collection, self.namespace, self.name):
-                await self.client.delete(self.path, f"delete {self.step.kind}")
+            await self.client.delete(self.path, f"delete {self.step.kind}")
         except Failed as error:
             if error.code != NOT_FOUND:
                 raise
+        else:
+            self.memory.deleted(self.collection, self.namespace, self.name)
         return Done()
 
 
@@ -426,9 +430,9 @@ class _OnObject:
             )
         path = collection(api_version, known.name)
         at = f"{within(path, self.namespace)}/{self.name}"
-        if self.step.action == "delete":
-            return await self._delete(path, at, api_version, sort)
-        return await self._apply(path, at, api_version, sort)
+        how = self._delete if self.step.action == "delete" else self._apply
+        with self.memory.writing(path, self.namespace, self.name):
+            return await how(path, at, api_version, sort)
 
     async def _apply(self, path: str, at: str, api_version: str, sort: str) -> Outcome:
         """First as a rehearsal, which tells the fields that will be ours: their digest goes with the object."""
@@ -459,12 +463,11 @@ class _OnObject:
         if live is None:
             return Done()
         if live.metadata.annotations.get(facts.MADE_ANNOTATION) == "true":
-            with self.memory.deleting(path, self.namespace, self.name):
-                keeping = await self.client.delete(at, "delete object", live.metadata.uid)
+            keeping = await self.client.delete(at, "delete object", live.metadata.uid)
             if keeping:
-                return NotYet(
-                    LATER, f"{sort} {self.name} is being deleted: it waits for {', '.join(keeping)}"
-                )
+                waits = f"{sort} {self.name} is being deleted: it waits for {', '.join(keeping)}"
+                return NotYet(LATER, waits)
+            self.memory.deleted(path, self.namespace, self.name)
             return Done()
         body = {
             "apiVersion": api_version,
@@ -505,22 +508,28 @@ class _OnBinding:
             "roleRef": {"apiGroup": RBAC_GROUP, "kind": kind, "name": name},
             "subjects": [{"apiGroup": RBAC_GROUP, "kind": self.subject.kind, "name": self.subject.identity}],
         }
+        with self.memory.writing(BINDINGS, self.namespace, at):
+            self.memory.saw(BINDINGS, await self._put(f"{self.collection}/{at}", body))
+        return Done()
+
+    async def _put(self, path: str, body: Any) -> Traced:
+        """Apply a binding of ours."""
         try:
-            seen, _ = await self.client.patch(f"{self.collection}/{at}", body, Traced, "apply rolebinding")
+            seen, _ = await self.client.patch(path, body, Traced, "apply rolebinding")
         except Failed as error:
             if error.code != UNPROCESSABLE or "roleRef" not in error.fields:
                 raise
             # Somebody put another role under the name of ours: a role cannot be changed, only made anew.
-            await self.client.delete(f"{self.collection}/{at}", "delete rolebinding")
-            seen, _ = await self.client.patch(f"{self.collection}/{at}", body, Traced, "apply rolebinding")
-        self.memory.saw(BINDINGS, seen)
-        return Done()
+            await self.client.delete(path, "delete rolebinding")
+            seen, _ = await self.client.patch(path, body, Traced, "apply rolebinding")
+        return seen
 
     async def _delete(self) -> Outcome:
         names = self.step.before.get("bindings", ())
         assert isinstance(names, tuple)
         for name in names:
-            done = await self._take_out(name)
+            with self.memory.writing(BINDINGS, self.namespace, name):
+                done = await self._take_out(name)
             if not isinstance(done, Done):
                 return done
         return Done()
@@ -546,16 +555,26 @@ class _OnBinding:
                     seen, _ = await self.client.patch(at, body, Traced, "strip rolebinding", "merge")
                     self.memory.saw(BINDINGS, seen)
                 else:
-                    with self.memory.deleting(BINDINGS, self.namespace, name):
-                        await self.client.delete(at, "delete rolebinding", meta.uid, meta.resource_version)
+                    await self.client.delete(at, "delete rolebinding", meta.uid, meta.resource_version)
+                    self.memory.deleted(BINDINGS, self.namespace, name)
             except Failed as error:
                 if error.code == NOT_FOUND:
                     return Done()
+                if error.code == FORBIDDEN and kept:
+                    return self._shared_with_others(name)
                 if error.code != CONFLICT:
                     raise
                 continue
             return Done()
         return NotYet(SOON, f"rolebinding {name} changes all the time")
+
+    def _shared_with_others(self, name: str) -> Refused:
+        """Who may not give a role may not change a binding of it either, but only delete the whole of it."""
+        return Refused(
+            f"rolebinding {name} gives {self.role.name} to others too: only who may `bind` that role may change it",
+            f"take the one out by hand; or map {self.role.name} in a landing zone, and apply what "
+            "`hanse bootstrap kubernetes` prints then",
+        )
 
 
 def _plain(one: Subject) -> dict[str, str]:
