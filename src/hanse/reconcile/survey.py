@@ -198,10 +198,11 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         await _let_others_work(number)
         compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
         applied[row.owner] = await _applied(world, platform, row, compiled[row.owner], now)
+    earlier = {o: was for o, was in applied.items() if was is not None and was is not compiled[o]}
     scope = Scope(
         None if sweep else tuple(compiled),
-        _finds(compiled.values()) | _finds(c for c in applied.values() if c is not None),
-        tuple(_wanted(compiled, applied)),
+        _finds(compiled.values()) | _finds(earlier.values()),
+        tuple(_wanted(compiled, earlier)),
     )
     try:
         observation = await platform.observe(scope)
@@ -319,16 +320,13 @@ def _finds(many: Iterable[Compiled]) -> frozenset[Find]:
     return frozenset(finds)
 
 
-def _wanted(
-    compiled: Mapping[Owner, Compiled], applied: Mapping[Owner, Compiled | None]
-) -> Iterable[Resource]:
+def _wanted(compiled: Mapping[Owner, Compiled], earlier: Mapping[Owner, Compiled]) -> Iterable[Resource]:
     """Things to look for by name: what is wanted of each owner, then what it had and shall have no more."""
     for owner, one in compiled.items():
         yield from one.resources
-        was = applied[owner]
-        if was is not None and was is not one:
+        if owner in earlier:
             keys = {resource.key for resource in one.resources}
-            yield from (resource for resource in was.resources if resource.key not in keys)
+            yield from (resource for resource in earlier[owner].resources if resource.key not in keys)
 
 
 def _remark(owner: Owner, problem: Problem) -> Remark:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -30,11 +30,11 @@ from hanse.platforms.kubernetes.blocks import (
     RESERVED_NAMESPACES,
     RESERVED_SUBJECTS,
     LandingZoneBlock,
-    Limits,
     PlatformBlock,
 )
+from hanse.platforms.kubernetes.limits import Wrong, limit_range
 from hanse.platforms.kubernetes.objects import Object, Values, objects
-from hanse.platforms.kubernetes.quantity import amount, canonical
+from hanse.platforms.kubernetes.quantity import canonical
 
 NAMESPACE, QUOTA, LIMITS = "namespace", "quota", "limits"
 NETWORK_POLICY, OBJECT, BINDING = "network-policy", "object", "binding"
@@ -56,10 +56,6 @@ _OPENS = {
     "allow-internet": ("deny-egress",),
 }
 """A policy that allows something to the denials that it makes an exception of."""
-_SECTIONS = ("default", "default_request", "min", "max", "max_limit_request_ratio")
-_RISING = ("min", "default_request", "default", "max")
-"""Sections of a limit in the order in which their amounts may only rise."""
-
 SubjectKind = Literal["User", "Group"]
 _Path = tuple[str | int, ...]
 _Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
@@ -109,14 +105,16 @@ class _Compiling:
 
     def tenant(self) -> None:
         """The namespace with all that lies in it."""
-        platform = self._block(self.intent.platform_block, PlatformBlock, self.platform_source)
-        zone = self._block(self.intent.landing_zone_block, LandingZoneBlock, self.landing_zone_source)
+        of_platform = msgspec.json.encode(self.intent.platform_block)
+        of_zone = msgspec.json.encode(self.intent.landing_zone_block)
+        platform = self._block(of_platform, PlatformBlock, self.platform_source)
+        zone = self._block(of_zone, LandingZoneBlock, self.landing_zone_source)
         if platform is None or zone is None:
             return
         self.platform, self.zone = platform, zone
         self._namespace()
         self._quota()
-        self._limits(zone.limits)
+        self._limits(of_zone)
         self._network_policies()
         self._objects()
         self._bindings()
@@ -149,7 +147,7 @@ class _Compiling:
             Resource(self.key, NAMESPACE, attributes, self.owner, sources=sources, adopt=intent.native)
         )
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The namespace's name: by the pattern, or of one that is taken over, for a namespace keeps its name."""
         intent = self.intent
@@ -239,61 +237,11 @@ class _Compiling:
                 path,
             )
 
-    def _limits(self, limits: Limits) -> None:
-        found: dict[str, str] = {}
-        for kind, field, block in (
-            ("Container", "container", limits.container),
-            ("Pod", "pod", limits.pod),
-            ("PersistentVolumeClaim", "persistentVolumeClaim", limits.persistent_volume_claim),
-        ):
-            sections = {s: dict(getattr(block, s)) for s in _SECTIONS if hasattr(block, s)}
-            read = {
-                section: self._quantities(amounts, ("kubernetes", "limits", field, _camel(section)))
-                for section, amounts in sections.items()
-            }
-            self._rising(read, ("kubernetes", "limits", field))
-            for section, amounts in (_defaulted(read) if kind == "Container" else read).items():
-                found |= {f"{kind}.{_camel(section)}.{name}": text for name, text in amounts.items()}
-        self._within(LIMITS, LIMITS, OWN_NAME, {"limits": _pairs(found)} if found else {})
-
-    def _quantities(self, amounts: Mapping[str, str | float], path: _Path) -> dict[str, str]:
-        found = {}
-        for name, written in amounts.items():
-            try:
-                found[name] = canonical(written)
-                if amount(written) < 0:
-                    raise ValueError(f"'{written}' is less than nothing")
-                if (
-                    amount(written) * 1000
-                ).denominator != 1:  # SetDefaults_ResourceList rounds it up, in silence
-                    raise ValueError(
-                        f"'{written}' is finer than a thousandth, and Kubernetes counts in these"
-                    )
-            except ValueError as error:
-                advice = "write a quantity such as 500m, 2 or 1.5Gi"
-                self._problem(
-                    "error", "not-a-quantity", str(error), advice, self.landing_zone_source, (*path, name)
-                )
-                found.pop(name, None)
-        return found
-
-    def _rising(self, sections: Mapping[str, Mapping[str, str]], path: _Path) -> None:
-        """What the API server would refuse: a least that is more than a default, a default that is more than a most.
-
-        k8s.io/kubernetes 1.36, pkg/apis/core/validation, ValidateLimitRange.
-        """
-        present = [section for section in _RISING if sections.get(section)]
-        for i, lower in enumerate(present):
-            for upper in present[i + 1 :]:
-                for name, text in sections[lower].items():
-                    most = sections[upper].get(name)
-                    if most is not None and amount(text) > amount(most):
-                        message = f"{_camel(lower)} {name} of {text} is more than {_camel(upper)} of {most}"
-                        advice = f"lower it, or raise {_camel(upper)}"
-                        where = (*path, _camel(lower), name)
-                        self._problem(
-                            "error", "out-of-range", message, advice, self.landing_zone_source, where
-                        )
+    def _limits(self, encoded: bytes) -> None:
+        rows, wrong = _limit_range(encoded)
+        for one in wrong:
+            self._problem("error", one.code, one.message, one.advice, self.landing_zone_source, one.path)
+        self._within(LIMITS, LIMITS, OWN_NAME, {"limits": rows} if rows else {})
 
     def _network_policies(self) -> None:
         named = self.zone.network_policies
@@ -304,12 +252,14 @@ class _Compiling:
                 path = ("kubernetes", "networkPolicies", i)
                 self._problem("error", "policy-alone", message, advice, self.landing_zone_source, path)
         for policy in sorted(set(named)):
-            spec = encode(network_policy(policy, named)).decode()
-            self._within(NETWORK_POLICY, f"{NETWORK_POLICY}/{policy}", f"{OWN_NAME}-{policy}", {"spec": spec})
+            spec = {"spec": _policy_text(policy, named)}
+            self._within(NETWORK_POLICY, f"{NETWORK_POLICY}/{policy}", f"{OWN_NAME}-{policy}", spec)
 
     def _objects(self) -> None:
         """What the landing zone's manifests add."""
         intent = self.intent
+        if not intent.landing_zone_files:
+            return
         plain = {
             "namespace": self.name,
             "workspace": intent.workspace,
@@ -487,8 +437,8 @@ class _Compiling:
     def _part(self, part: str) -> Key:
         return Key(self.key.organization, self.key.workspace, self.key.project, part)
 
-    def _block(self, values: dict[str, Any], block: type[_Block], source: str) -> _Block | None:
-        converted: _Block | str = _converted(block, msgspec.json.encode(values))
+    def _block(self, encoded: bytes, block: type[_Block], source: str) -> _Block | None:
+        converted: _Block | str = _converted(block, encoded)
         if isinstance(converted, str):
             advice = "see the reference of `kubernetes:`"
             self._problem("error", "invalid-block", converted, advice, source, ("kubernetes",))
@@ -533,20 +483,6 @@ def network_policy(policy: str, named: tuple[str, ...]) -> dict[str, Any]:
     return spec
 
 
-def _defaulted(read: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """What the API server makes of a limit of containers.
-
-    k8s.io/kubernetes 1.36, pkg/apis/core/v1/defaults.go, SetDefaults_LimitRangeItem.
-    """
-    default = {**read["max"], **read["default"]}
-    request = {**read["min"], **default, **read["default_request"]}
-    return {
-        **{name: dict(amounts) for name, amounts in read.items()},
-        "default": default,
-        "default_request": request,
-    }
-
-
 @lru_cache(maxsize=4096)
 def _converted(block: type[_Block], encoded: bytes) -> _Block | str:
     """The typed block, or why it is none; the same bytes are read once."""
@@ -557,10 +493,18 @@ def _converted(block: type[_Block], encoded: bytes) -> _Block | str:
     return converted
 
 
+@lru_cache(maxsize=4096)
+def _limit_range(encoded: bytes) -> tuple[tuple[str, ...], tuple[Wrong, ...]]:
+    """The LimitRange of a landing zone, as `limit_range`; the same bytes are read once."""
+    zone: LandingZoneBlock | str = _converted(LandingZoneBlock, encoded)
+    return ((), ()) if isinstance(zone, str) else limit_range(zone.limits)
+
+
+@lru_cache(maxsize=4096)
+def _policy_text(policy: str, named: tuple[str, ...]) -> str:
+    """The spec of one of our policies, as text that is compared."""
+    return encode(network_policy(policy, named)).decode()
+
+
 def _pairs(values: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(f"{key}={value}" for key, value in values.items()))
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
