@@ -53,7 +53,7 @@ async def run(stands: Stands, *, quick: bool) -> list[Row]:
         ),
         Row(
             f"{what}: the whole plan", seconds(walls), f"{seconds(yardstick)} (bare lists, {which})",
-            median(walls) / median(yardstick),note="with loading, judging and checking the manifest, which asks no API server",
+            median(walls) / median(yardstick), note="with loading, checking and judging the manifest",
         ),
         Row(
             f"{what}: processor time of all", f"{total:.1f} s", f"{bare_total:.1f} s (bare lists, {which})",
