@@ -53,6 +53,10 @@ def quoted(text: object) -> str:
     return escape(plain(text))
 
 
+LONGEST = 80
+"""Characters of a value; what is longer is read where it is declared."""
+
+
 class Names:
     """What to call things: names instead of keys and ids."""
 
@@ -81,11 +85,15 @@ class Names:
             case tuple():
                 return ", ".join(value) or "none"
             case str():
-                return f'"{value}"'
+                return f'"{value}"' if len(value) <= LONGEST else f'"{value[:LONGEST]}…"'
             case None:
                 return "none"
             case _:
                 return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def _says_more(self, ref: Ref) -> bool:
+        """Whether a thing of ours has a name of its own, beside that of its owner, who is named anyway."""
+        return ref.key in self._names or "/" in ref.key.part
 
     def step(self, step: Step) -> str:
         """A step in one line, without its sign."""
@@ -108,7 +116,11 @@ class Names:
 
     def _link(self, kind: str, attributes: Mapping[str, Value]) -> str:
         """Who, then what they get: `ben@example.org → group shop-prod-admin`."""
-        ends = {n: self.value(v) for n, v in attributes.items() if isinstance(v, Ref | Native | Find)}
+        ends = {
+            n: self.value(v)
+            for n, v in attributes.items()
+            if isinstance(v, Native | Find) or (isinstance(v, Ref) and self._says_more(v))
+        }
         subject = next((name for name in (self._subjects.get(kind, ""), "user", "group") if name in ends), "")
         rest = ", ".join(f"{name} {value}" for name, value in ends.items() if name != subject)
         return f"{ends[subject]} → {rest}" if subject else rest

@@ -13,15 +13,13 @@ import msgspec
 from rich.text import Text
 
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason
-from hanse.cli.session import OK, complain, count, print_diagnostics, run
+from hanse.cli.session import OK, count, print_diagnostics, run
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
 from hanse.service.estate import Estate
 from hanse.service.propose import Proposal
 from hanse.service.serve import Began, Judged, ServeNews, Serving
-
-NAMES = Names((), {}, {})
 
 
 @click.command()
@@ -35,15 +33,24 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
 
     async def job(estate: Estate) -> int:
+        kinds = [kind for vendor in estate.language.vendors.values() for kind in vendor.description.kinds]
+        names = Names((), {}, {kind.name: kind.subject for kind in kinds if kind.subject})
+
         def told(news: ServeNews) -> None:
-            (_write_json if as_json else _write)(news, estate.now())
+            if as_json:
+                _write_json(news, estate.now())
+            else:
+                _write(news, estate.now(), names)
 
         serving = Serving(estate, told)
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
 
         def stop() -> None:
-            complain("stopping after the steps under way", "Ctrl-C again stops at once; nothing is lost")
+            click.echo(
+                "stopping after the steps under way; Ctrl-C again stops at once, and nothing is lost",
+                err=True,
+            )
             serving.stop()
             for number in signals:
                 loop.remove_signal_handler(number)
@@ -60,14 +67,14 @@ def command(ctx: click.Context, as_json: bool) -> None:
     run(ctx, job)
 
 
-def _write(news: ServeNews, at: datetime) -> None:
-    for line in _lines(news):
+def _write(news: ServeNews, at: datetime, names: Names) -> None:
+    for line in _lines(news, names):
         console().print(Text(f"{at.astimezone():%H:%M:%S} ", style="dim") + line)
     if isinstance(news, Judged):
         print_diagnostics(news.proposal.diagnostics)
 
 
-def _lines(news: ServeNews) -> list[Text]:  # noqa: PLR0911 (one for each sort of news)
+def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911 (one for each sort of news)
     match news:
         case Began(commit, platforms):
             text = f"keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
@@ -75,12 +82,12 @@ def _lines(news: ServeNews) -> list[Text]:  # noqa: PLR0911 (one for each sort o
         case Judged(proposal, owners):
             return _of_proposal(proposal, owners)
         case Stepped(step, outcome):
-            wrong = outcome_text(step, outcome, NAMES)
+            wrong = outcome_text(step, outcome, names)
             sign, colour = SIGNS[step.action]
             line = Text(f"{_place(step.owner)}: ")
             if wrong is not None:
                 return [line + wrong]
-            line.append(f"{sign} {NAMES.step(step)}", style=colour)
+            line.append(f"{sign} {names.step(step)}", style=colour)
             return [line.append(f"   {plain(reason(step, {}))}", style="dim")]
         case Fought(owner, key, repairs, in_seconds):
             what = f"somebody else keeps changing {key.part}, which was put back {repairs} times in {in_seconds} s"

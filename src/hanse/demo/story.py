@@ -13,8 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +24,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.rule import Rule
+from rich.text import Text
 
 from hanse.demo import keystone, processes
 from hanse.demo.cluster import Cluster
@@ -88,15 +90,29 @@ class Stage:
         """`hanse serve` beside what happens meanwhile; ended as Ctrl-C does. Raises DemoFailed if it ends early."""
         self.console.print("\n[bold green]$[/] [bold]hanse serve[/]")
         process = subprocess.Popen(
-            [sys.executable, "-m", "hanse", "serve"], env=self.environment, start_new_session=True
-        )
+            [sys.executable, "-m", "hanse", "serve"], env=self.environment, start_new_session=True,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        told: list[str] = []
+        reader = threading.Thread(target=self._pass_on, args=(process.stdout, told))
+        reader.start()
         try:
+            if not processes.wait(lambda: _swept(told) or process.poll() is not None, PATIENCE_SECONDS):
+                raise DemoFailed(f"`hanse serve` was not there after {PATIENCE_SECONDS:.0f} s")
             yield
             if process.poll() is not None:
                 raise DemoFailed(f"`hanse serve` ended by itself with {process.returncode}")
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
+            reader.join()
+
+    def _pass_on(self, lines: Iterable[str], told: list[str]) -> None:
+        """Show what a command says, and remember it."""
+        for line in lines:
+            told.append(line)
+            self.console.print(Text(line.rstrip()))
 
     def git(self, *arguments: str) -> str:
         """Run git in the manifest's repository, as the example's platform team."""
@@ -245,13 +261,17 @@ def _tell(stage: Stage) -> None:
     stage.hanse("journal", "verify")
 
 
+def _swept(told: Sequence[str]) -> bool:
+    """Whether `hanse serve` has looked at both clouds."""
+    return all(any(f"{name}: " in line for line in told) for name in ("kubernetes-demo", "openstack-demo"))
+
+
 def _watch_it_go(stage: Stage) -> None:
     """Somebody takes the freedom to become an administrator of the shop; and is none a moment later."""
     cluster, name = stage.cluster, "just-for-today"
     stranger = _people(stage.repository)[LATECOMER]
     with stage.serving():
         declared = cluster.bindings(NAMESPACE)
-        time.sleep(SETTLE_SECONDS)
         stage.console.print(
             f"\n   [bold]kubectl -n {NAMESPACE} create rolebinding {name} --clusterrole admin "
             f"--user oidc:{stranger}[/]\n"
@@ -261,9 +281,10 @@ def _watch_it_go(stage: Stage) -> None:
         gone = processes.wait(lambda: name not in cluster.bindings(NAMESPACE), PATIENCE_SECONDS)
         took = time.monotonic() - began
         time.sleep(SETTLE_SECONDS)
+        if gone:
+            stage.console.print(f"\n   It was gone after {took:.2f} s.")
     if not gone or cluster.bindings(NAMESPACE) != declared:
         raise DemoFailed(f"the RoleBinding {name} is still there after {PATIENCE_SECONDS:.0f} s")
-    stage.console.print(f"   It was gone after {took:.1f} s.")
 
 
 def _change_by_hand(stage: Stage) -> list[str]:
