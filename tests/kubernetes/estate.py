@@ -1,10 +1,13 @@
-"""Hanse at work on one API server: an organisation of its own, and a hand that changes things behind its back."""
+"""Hanse at work on one API server: an organisation of its own, and a hand that changes things behind its back.
+
+Hanse has just the rights that `hanse bootstrap` prints for the landing zones that a test declares; the hand has all.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -16,9 +19,10 @@ from hanse.conformance.world import Hand, World
 from hanse.desired.intent import Intent
 from hanse.model import Done, NotYet, Outcome, Refused, Remark, Tenant
 from hanse.platforms.kubernetes import Kubernetes
-from hanse.ports.platform import PlatformIdentity
+from hanse.ports.platform import PlatformIdentity, Zone
 from hanse.ports.transport import Call, Reply, Transport
 from hanse.transport.http import Http, Tls
+from kubernetes_rights import prepare
 from kubernetes_server import KubernetesServer
 
 OWNER = "shop/prod"
@@ -71,6 +75,8 @@ class Estate:
     api: Api
     bearer: Bearer
     organization: str
+    zones: list[Zone] = field(default_factory=list)
+    """All that were declared so far: what the former ones brought has to be taken away."""
 
     @property
     def owner(self) -> Tenant:
@@ -108,7 +114,22 @@ class Estate:
 
     async def want(self, grants: Mapping[str, Sequence[str]] | None = None, **fields: Any) -> None:
         """Accept the tenant's intent and do nothing yet."""
-        await self.loop.want(self.project(grants, **fields))
+        await self.accept(self.project(grants, **fields))
+
+    async def accept(self, *intents: Intent) -> None:
+        """Accept exactly these, once Hanse has the rights for their landing zones."""
+        found = [Zone("sample", intent.landing_zone_block, intent.landing_zone_files) for intent in intents]
+        new = [zone for zone in found if zone not in self.zones]
+        if new:
+            self.zones += new
+            admin = self.join(self.api.server.token)
+            self.bearer.token = await prepare(admin, self.join, self.loop.world.identity, self.zones)
+            await admin.close()
+        await self.loop.want(*intents)
+
+    def join(self, token: str) -> Transport:
+        """A way to the API server with a token."""
+        return Http(self.api.server.url, Bearer(token), _tls(self.api.server))
 
     async def hold(self, grants: Mapping[str, Sequence[str]] | None = None, **fields: Any) -> None:
         """Accept the tenant's intent, and converge until nothing is left to do."""
@@ -183,12 +204,12 @@ async def new_estate(
         "subjects": {"users": {"externalId": "oidc"}},
         "names": {"namespace": organization + "-{workspace}-{project}"},
         "tags": TAGS,
+        "accounts": {name: f"{organization}-{name}" for name in ("namespace", "management", "metering")},
     }
     bearer = Bearer(token or server.token)
-    tls = Tls(cacert=str(server.ca_file) if server.ca_file else None)
     fields: Json = {
         "identity": PlatformIdentity(organization, "k8s-fra", block),
-        "transport": Http(server.url, bearer, tls),
+        "transport": Http(server.url, bearer, _tls(server)),
         "join": Kubernetes,
         "hand": cast("Hand", None),
         "landing_zone": {"roles": ROLES},
@@ -201,6 +222,10 @@ async def new_estate(
         yield Estate(loop, Api(server, server.token), bearer, organization)
     finally:
         await loop.close()
+
+
+def _tls(server: KubernetesServer) -> Tls:
+    return Tls(cacert=str(server.ca_file) if server.ca_file else None)
 
 
 async def eventually(holds: Callable[[], Any], otherwise: str = "it did not come to hold") -> Any:

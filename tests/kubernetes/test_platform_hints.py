@@ -130,7 +130,7 @@ async def test_a_change_by_hand_wakes_the_owner_within_a_second_and_nobody_else(
 ) -> None:
     fields = {"zone": ZONE, "tags": {"a": "1"}, "documents": [config("settings", {"stage": "dev"})]}
     other = estate.loop.sample.project("lab/one", {"admin": ["ann"]})
-    await estate.loop.want(estate.project({"admin": ["ann"]}, **fields), other)
+    await estate.accept(estate.project({"admin": ["ann"]}, **fields), other)
     await estate.loop.settle()
     async with ears(estate) as listening:
         began = time.monotonic()

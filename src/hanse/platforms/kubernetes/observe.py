@@ -110,7 +110,10 @@ class _Reading:
             self._inherited(),
             self._roles(),
             asyncio.gather(
-                *(self._list(path, Object, f"list {kind}s", kind, MANAGED) for kind, path in THINGS.items())
+                *(
+                    self._list(path, Object, f"list {_plural(path)}", kind, MANAGED)
+                    for kind, path in THINGS.items()
+                )
             ),
             asyncio.gather(*(self._objects(api, kind) for api, kind in selected)),
         )
@@ -183,7 +186,9 @@ class _Reading:
             self._list(within(BINDINGS, name), Binding, "list rolebindings of a namespace", "binding"),
             asyncio.gather(
                 *(
-                    self._list(within(path, name), Object, f"list {kind}s of a namespace", kind, MANAGED)
+                    self._list(
+                        within(path, name), Object, f"list {_plural(path)} of a namespace", kind, MANAGED
+                    )
                     for kind, path in THINGS.items()
                 )
             ),
@@ -375,3 +380,8 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None
             await work(item)
 
     await asyncio.gather(*map(one, items))
+
+
+def _plural(path: str) -> str:
+    """The last part of a collection's path, which is how it is called."""
+    return path.rpartition("/")[2]
