@@ -79,7 +79,7 @@ class Native(Struct, frozen=True, gc=False, tag="native"):
 Value = None | bool | int | str | tuple[str, ...] | Ref | Find | Native
 
 
-class Resource(Struct, frozen=True):
+class Resource(Struct, frozen=True, gc=False):
     """One thing or link: as desired (from compile) or as observed (then with its native id)."""
 
     key: Key

@@ -194,10 +194,13 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     now = world.now()
     compiled: dict[Owner, Compiled] = {}
     applied: dict[Owner, Compiled | None] = {}
+    causes: dict[Owner, Cause] = {}
     for number, row in enumerate(rows):
         await _let_others_work(number)
         compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
-        applied[row.owner] = await _applied(world, platform, row, compiled[row.owner], now)
+        same = row.status.applied == row.accepted.intent.digest
+        causes[row.owner] = _why(world, row, same)
+        applied[row.owner] = await _applied(world, platform, row, compiled[row.owner] if same else None, now)
     earlier = {o: was for o, was in applied.items() if was is not None and was is not compiled[o]}
     scope = Scope(
         None if sweep else tuple(compiled),
@@ -212,7 +215,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     plans: dict[Owner, Plan] = {}
     for number, row in enumerate(rows):
         await _let_others_work(number)
-        rules = _rules(world, row, kinds)
+        rules = _rules(world, row, kinds, causes[row.owner])
         if any(problem.severity == "error" for problem in compiled[row.owner].problems):
             plan = Plan(row.owner)
         else:
@@ -250,15 +253,18 @@ def _inherited(name: str, platform: Platform, observation: Observation) -> tuple
 
 
 async def _applied(
-    world: World, platform: Platform, row: OwnerRow, compiled: Compiled, now: datetime
+    world: World, platform: Platform, row: OwnerRow, same: Compiled | None, now: datetime
 ) -> Compiled | None:
-    """What held when the owner was last converged, in the platform's kinds; None if it never was."""
-    status, intent = row.status, row.accepted.intent
+    """What held when the owner was last converged, in the platform's kinds; None if it never was.
+
+    `same` is what its intent means now, if it was that intent.
+    """
+    status = row.status
     if not status.applied or status.applied_at is None:
         return None
     same_people = not await world.past.differ(world, row)
-    if status.applied == intent.digest and same_people and not has_new_hour(row, now):
-        return compiled
+    if same is not None and same_people and not has_new_hour(row, now):
+        return same
     was = await _content(world.store, status.applied, Intent)
     people = world.directory if same_people else await world.past.directory(world.store, status.directory)
     # What is not known any more is not guessed at: then nothing is called a local change.
@@ -277,7 +283,7 @@ def has_new_hour(row: OwnerRow, now: datetime) -> bool:
     return since is not None and any(edge is not None and since < edge <= now for edge in edges)
 
 
-def _rules(world: World, row: OwnerRow, kinds: Mapping[str, KindSpec]) -> Rules:
+def _rules(world: World, row: OwnerRow, kinds: Mapping[str, KindSpec], changed: Cause) -> Rules:
     intent = row.accepted.intent
     subject = deletion_subject(intent) if intent.left_at else ""
     return Rules(
@@ -285,7 +291,7 @@ def _rules(world: World, row: OwnerRow, kinds: Mapping[str, KindSpec]) -> Rules:
         roll_back=intent.local_changes == "rollback",
         may_delete=bool(intent.left_at) and (intent.deletion == "automatic" or subject in world.approvals),
         deletion_advice=f"`hanse approve {subject[:12]}` lets it be deleted" if subject else "",
-        changed=_why(world, row),
+        changed=changed,
         revoked=world.revoked,
         ours=frozenset(row.status.ours),
         left=(_declaration(intent),) if intent.left_at else (),
@@ -301,13 +307,13 @@ def _declaration(intent: Intent) -> str:
     return document_source("Workspace", intent.workspace)
 
 
-def _why(world: World, row: OwnerRow) -> Cause:
-    intent, status = row.accepted.intent, row.status
-    if intent.left_at:
+def _why(world: World, row: OwnerRow, same: bool) -> Cause:
+    """Why an owner may not be as it was; `same` where its intent still is the one that was applied last."""
+    if row.accepted.intent.left_at:
         return "left"
-    if status.applied != intent.digest:
+    if not same:
         return "declared"
-    return "directory" if status.directory != world.directory_digest else "expired"
+    return "directory" if row.status.directory != world.directory_digest else "expired"
 
 
 def _finds(many: Iterable[Compiled]) -> frozenset[Find]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -73,15 +74,21 @@ def _owned(entries: Iterable[Managed]) -> tuple[set[str], set[str]]:
     annotations: set[str] = set()
     for entry in entries:
         if entry.manager == FIELD_MANAGER and not entry.subresource:
-            fields: dict[str, Any] = msgspec.json.decode(entry.fields)
-            metadata = fields.get("f:metadata", {})
-            labels.update(_names(metadata.get("f:labels", {})))
-            annotations.update(_names(metadata.get("f:annotations", {})))
+            of_labels, of_annotations = _named(bytes(entry.fields))
+            labels |= of_labels
+            annotations |= of_annotations
     return labels, annotations
 
 
-def _names(fields: Mapping[str, Any]) -> Iterable[str]:
-    return (name[2:] for name in fields if name.startswith("f:"))
+@lru_cache(maxsize=256)
+def _named(fields: bytes) -> tuple[frozenset[str], frozenset[str]]:
+    """As `_owned`, of one entry. Those of most namespaces are the same, to the byte."""
+    metadata = msgspec.json.decode(fields).get("f:metadata", {})
+    return _names(metadata.get("f:labels", {})), _names(metadata.get("f:annotations", {}))
+
+
+def _names(fields: Iterable[str]) -> frozenset[str]:
+    return frozenset(name[2:] for name in fields if name.startswith("f:"))
 
 
 # Things within a namespace

@@ -1,6 +1,7 @@
 """What the API server sends, as far as it is read: typed, so that long lists are decoded without what is not needed.
 
 Fields and their meaning: Kubernetes API reference, `ObjectMeta`, `Namespace`, `RoleBinding`, `Status`, `WatchEvent`.
+What long lists are made of is `gc=False`: it refers to nothing that could refer back, so nobody has to look for that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ T = TypeVar("T")
 NOTHING = Raw(b"{}")
 
 
-class Managed(Struct, frozen=True):
+class Managed(Struct, frozen=True, gc=False):
     """Which fields one manager set last."""
 
     manager: str = ""
@@ -22,14 +23,14 @@ class Managed(Struct, frozen=True):
     fields: Raw = field(name="fieldsV1", default=NOTHING)
 
 
-class Place(Struct, frozen=True, rename="camel"):
+class Place(Struct, frozen=True, gc=False, rename="camel"):
     """Where an object is."""
 
     name: str = ""
     namespace: str = ""
 
 
-class Meta(Struct, frozen=True, rename="camel"):
+class Meta(Struct, frozen=True, gc=False, rename="camel"):
     """What objects of all kinds carry."""
 
     name: str = ""
@@ -43,7 +44,7 @@ class Meta(Struct, frozen=True, rename="camel"):
     managed_fields: tuple[Managed, ...] = ()
 
 
-class Condition(Struct, frozen=True):
+class Condition(Struct, frozen=True, gc=False):
     """Something that a controller says of an object."""
 
     type: str = ""
@@ -52,20 +53,20 @@ class Condition(Struct, frozen=True):
     message: str = ""
 
 
-class NamespaceStatus(Struct, frozen=True):
+class NamespaceStatus(Struct, frozen=True, gc=False):
     """How a namespace fares."""
 
     phase: str = "Active"
     conditions: tuple[Condition, ...] = ()
 
 
-class NamespaceSpec(Struct, frozen=True):
+class NamespaceSpec(Struct, frozen=True, gc=False):
     """What keeps a namespace from going."""
 
     finalizers: tuple[str, ...] = ()
 
 
-class Namespace(Struct, frozen=True):
+class Namespace(Struct, frozen=True, gc=False):
     """A namespace."""
 
     metadata: Meta
@@ -73,14 +74,14 @@ class Namespace(Struct, frozen=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
-class RoleRef(Struct, frozen=True):
+class RoleRef(Struct, frozen=True, gc=False):
     """The role that a binding gives."""
 
     kind: str = ""
     name: str = ""
 
 
-class Subject(Struct, frozen=True):
+class Subject(Struct, frozen=True, gc=False):
     """Somebody who gets it: a User, a Group or a ServiceAccount."""
 
     kind: str = ""
@@ -88,7 +89,7 @@ class Subject(Struct, frozen=True):
     namespace: str = ""
 
 
-class Binding(Struct, frozen=True, rename="camel"):
+class Binding(Struct, frozen=True, gc=False, rename="camel"):
     """A RoleBinding."""
 
     metadata: Place
@@ -125,7 +126,7 @@ class Named(Struct, frozen=True):
     metadata: Place
 
 
-class Object(Struct, frozen=True):
+class Object(Struct, frozen=True, gc=False):
     """An object whose spec is compared as a whole."""
 
     metadata: Meta
