@@ -96,15 +96,18 @@ def step_digest(step: Step) -> str:
     return canonical.digest(_changed(step, lambda personal: Personal("")))
 
 
+_PLAIN = frozenset({type(None), bool, int, float, str, datetime})
+
+
 def _changed(value: _T, change: Callable[[Personal], Personal]) -> _T:
     """The value with every Personal in it changed.
 
     Strict on purpose: what is no plain value could carry a text or a secret past it into the chain.
     """
     changed: Any = value
+    if type(value) in _PLAIN:
+        return value
     match value:
-        case None | bool() | int() | float() | str() | datetime():
-            pass
         case Personal():
             changed = change(value)
         case Struct():
