@@ -1,4 +1,4 @@
-"""What is changed by hand on a cluster is soon as it was: the benchmark, with few changes so that it can run each time."""
+"""What is changed by hand on a cluster is soon as it was: the benchmark with few changes, to be run each time."""
 
 import json
 import subprocess
