@@ -48,13 +48,14 @@ def namespace(seen: Namespace, key: Key, platform: str, wanted: Resource | None)
     if wanted is not None:
         labels |= _keys(wanted.attributes.get("labels"))
         annotations |= _keys(wanted.attributes.get("annotations"))
-    whole = meta.labels.get(STAMP_LABEL) == key.stamp and meta.annotations.get(KEY_ANNOTATION) == str(key)
+    stamp = key.stamp
+    whole = meta.labels.get(STAMP_LABEL) == stamp and meta.annotations.get(KEY_ANNOTATION) == str(key)
     going = meta.deletion_timestamp is not None or seen.status.phase == "Terminating"
     attributes: dict[str, Value] = {
         "name": meta.name,
         "labels": _pairs(meta.labels, labels - {STAMP_LABEL, NAME_LABEL}),
         "annotations": _pairs(meta.annotations, annotations - {KEY_ANNOTATION}),
-        "stamp": key.stamp if whole else "",
+        "stamp": stamp if whole else "",
         "phase": "Terminating" if going else ACTIVE,
     }
     return Resource(key, NAMESPACE, attributes, owner_of(key, platform), meta.name)
