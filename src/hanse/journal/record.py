@@ -111,7 +111,8 @@ def _changed(value: _T, change: Callable[[Personal], Personal]) -> _T:
         case Personal():
             changed = change(value)
         case Struct():
-            fields = {name: _changed(getattr(value, name), change) for name in value.__struct_fields__}
+            items = [(name, getattr(value, name)) for name in value.__struct_fields__]
+            fields = {n: item if type(item) in _PLAIN else _changed(item, change) for n, item in items}
             changed = type(value)(**fields)
         case tuple() | list():
             changed = tuple(_changed(item, change) for item in value)

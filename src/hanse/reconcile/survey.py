@@ -36,8 +36,8 @@ FEW = 50
 """Owners that are read one by one whatever their share."""
 SWEEP_FROM = 0.2
 """Share of a platform's owners from which one sweep is cheaper than reading them one by one."""
-TURN = 20
-"""Owners that are compiled or planned before others have their turn."""
+TURN = 100
+"""Owners that are compiled or planned before others have their turn: some milliseconds."""
 
 
 class People:
