@@ -102,21 +102,34 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     store = SqliteStore.open(
         Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
     )
-    transports: list[Transport] = []
+    connected: list[tuple[Platform, Transport]] = []
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
-        def transport(platform: PlatformSettings) -> Transport:
-            joined = _transport(config, platform)
-            transports.append(joined)
-            return joined
+        transports = {name: _transport(config, platform) for name, platform in settings.platforms.items()}
+        platforms = _platforms(settings, lambda platform: transports[platform.name])
+        connected.extend((platform, transports[name]) for name, platform in platforms.items())
+        return platforms
 
-        return _platforms(settings, transport)
+    async def let_go(platform: Platform) -> None:
+        for joined in [joined for joined in connected if joined[0] is platform]:
+            connected.remove(joined)
+            await joined[1].close()
 
     trust = str(folder / config.repository.trust_root) if config.repository.trust_root else ""
     try:
-        yield Estate(config, source, store, language(), connect, lambda: datetime.now(UTC), operator(), trust)
+        yield Estate(
+            config,
+            source,
+            store,
+            language(),
+            connect,
+            lambda: datetime.now(UTC),
+            operator(),
+            trust,
+            let_go=let_go,
+        )
     finally:
-        for transport in transports:
+        for _, transport in connected:
             await transport.close()
         await store.close()
 

@@ -6,7 +6,10 @@ import os
 import re
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +17,6 @@ import pytest
 
 from hanse import git
 from hanse.git import Author, GitError, Repository, command
-from hanse.git import repository as reading
 from hanse.ports.source import Change, Commit, Source
 
 ANN = Author("Ann Example", "ann@example.org")
@@ -501,11 +503,51 @@ def test_an_address_that_is_a_command_is_refused(
 def test_a_server_that_never_answers_is_left(
     mirror: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "FETCH_TIMEOUT", 0.3)
     monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60; :")
     silent = Repository.open("ssh://127.0.0.1/x.git", mirror_folder=tmp_path / "mirrors")
     with pytest.raises(GitError, match="did not finish"):
-        silent.fetch("main")
+        silent.fetch("main", 0.3)
+
+
+def test_a_fetch_that_is_not_wanted_any_more_ends_at_once_and_lets_go_of_the_mirror(
+    mirror: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60; :")
+    silent = Repository.open("ssh://127.0.0.1/x.git", mirror_folder=tmp_path / "mirrors")
+    asked: list[float] = []
+
+    def stopped() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) > 1
+
+    began = time.monotonic()
+    with pytest.raises(GitError, match="was stopped"):
+        silent.fetch("main", stopped=stopped)
+    assert time.monotonic() - began < 10
+    with pytest.raises(GitError, match="did not finish"):
+        silent.fetch("main", 0.3)
+
+
+def test_who_waits_for_another_fetch_waits_no_longer_than_it_may(
+    mirror: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60; :")
+    silent = Repository.open("ssh://127.0.0.1/x.git", mirror_folder=tmp_path / "mirrors")
+    over = threading.Event()
+
+    def hang() -> None:
+        with suppress(GitError):
+            silent.fetch("main", stopped=over.is_set)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    time.sleep(0.3)
+    try:
+        with pytest.raises(GitError, match="did not finish"):
+            silent.fetch("main", 0.3)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_local_repository_has_nothing_to_fetch(folder: Path) -> None:

@@ -11,15 +11,17 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import IO
 
-from hanse.ports.source import SourceError
+from hanse.ports.source import SourceError, never
 
 OLDEST_VERSION = (2, 34)  # the first one that verifies SSH signatures
 LOCAL_TIMEOUT = 300.0  # seconds; for whatever reads local files only
+GLANCE_SECONDS = 0.25  # between two looks whether it is still wanted
 
 _SAFE = {
     "core.fsmonitor": "false",
@@ -62,12 +64,16 @@ def git(
     lines: bytes = b"",
     variables: Mapping[str, str] | None = None,
     timeout: float = LOCAL_TIMEOUT,
+    stopped: Callable[[], bool] = never,
 ) -> bytes:
     """Run git to its end, with `lines` as its input, and give what it prints.
 
-    `place` is what an error is told of; `timeout` is in seconds. Raises GitError.
+    `place` is what an error is told of; `timeout` is in seconds; once `stopped` answers True it is killed. Raises
+    GitError.
     """
-    result = attempt(*arguments, config=config, lines=lines, variables=variables, timeout=timeout)
+    result = attempt(
+        *arguments, config=config, lines=lines, variables=variables, timeout=timeout, stopped=stopped
+    )
     if result.returncode != 0:
         raise error(result.stderr + b"\n" + result.stdout[-10_000:], place)
     return result.stdout
@@ -79,23 +85,43 @@ def attempt(
     lines: bytes = b"",
     variables: Mapping[str, str] | None = None,
     timeout: float = LOCAL_TIMEOUT,
+    stopped: Callable[[], bool] = never,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git where failing is an answer too. Raises GitError only if it cannot be run at all.
+    """Run git where failing is an answer too. Raises GitError only if it cannot be run at all, or to its end.
 
     It gets a session of its own: no terminal to ask at, and its children end with it.
     """
     pipe = subprocess.PIPE
     with _start(arguments, config, variables, stdin=pipe, stderr=pipe) as process:
         try:
-            output, complaints = process.communicate(lines, timeout)
-        except BaseException as wrong:
+            output, complaints = _communicate(process, lines, timeout, stopped)
+        except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(wrong, subprocess.TimeoutExpired):
-                raise GitError(
-                    f"git did not finish within {timeout:.0f} seconds", "try again later"
-                ) from None
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, output, complaints)
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], lines: bytes, timeout: float, stopped: Callable[[], bool]
+) -> tuple[bytes, bytes]:
+    end = time.monotonic() + timeout
+    while True:
+        left = end - time.monotonic()
+        try:
+            return process.communicate(
+                lines, max(0.0, left if stopped is never else min(left, GLANCE_SECONDS))
+            )
+        except subprocess.TimeoutExpired:  # what it took and wrote so far is kept for the next round
+            check_wanted(end, timeout, stopped)
+            lines = b""
+
+
+def check_wanted(end: float, timeout: float, stopped: Callable[[], bool]) -> None:
+    """Raise GitError once it is `end` by the monotonic clock, or what git does is not wanted any more."""
+    if stopped():
+        raise GitError("git was stopped")
+    if time.monotonic() >= end:
+        raise GitError(f"git did not finish within {timeout:.0f} seconds", "try again later")
 
 
 @contextmanager

@@ -8,20 +8,20 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.git import command
 from hanse.git.command import GitError, checked_id, id_lines, shown
-from hanse.ports.source import Change, Commit, Entry
+from hanse.ports.source import FETCH_SECONDS, Change, Commit, Entry, never
 
-FETCH_TIMEOUT = 600.0  # seconds
 MANIFESTS = (".yaml", ".yml")
 
 _NO_PROGRAMS = {  # only SSH signatures count, and only ssh-keygen may be started for them
@@ -65,21 +65,24 @@ class Repository:
             raise GitError(f"{shown(address)} is not on this machine", "clone it, and name the clone")
         return _open_mirror(address, mirror_folder)
 
-    def fetch(self, branch: str = "") -> None:
+    def fetch(
+        self, branch: str = "", seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
+    ) -> None:
         """Bring the mirror up to date with a branch of the remote, by default the remote's HEAD.
 
         What the remote has rewritten stays readable by commit id. Does nothing for a repository that is
-        read in place. Raises GitError.
+        read in place. Raises GitError, also after so many seconds, and soon after `stopped` answers True.
         """
         if not self.url:
             return
-        with _locked(self.folder):
-            branch = branch or self._remote_head()
+        remote = partial(self._remote, seconds=seconds, stopped=stopped)
+        with _locked(self.folder, seconds, stopped):
+            branch = branch or self._remote_head(remote)
             ref = f"refs/heads/{branch}"
             if command.attempt("check-ref-format", ref).returncode != 0:
                 raise GitError(f"'{branch}' cannot be a branch", "correct the name")
             options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
-            self._remote("fetch", *options, "--", self.url, f"+{ref}:{ref}")
+            remote("fetch", *options, "--", self.url, f"+{ref}:{ref}")
             self._git("symbolic-ref", "HEAD", ref)
 
     def head(self, branch: str = "") -> str:
@@ -253,8 +256,8 @@ class Repository:
                 f"{self.folder} is a shallow clone: its history is cut off", "run: git fetch --unshallow"
             )
 
-    def _remote_head(self) -> str:
-        output = self._remote("ls-remote", "--symref", "--", self.url, "HEAD").decode()
+    def _remote_head(self, remote: Callable[..., bytes]) -> str:
+        output = remote("ls-remote", "--symref", "--", self.url, "HEAD").decode()
         match = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", output, re.MULTILINE)
         if match is None:
             raise GitError(f"{shown(self.url)} has no HEAD", "push something, or name a branch")
@@ -287,9 +290,11 @@ class Repository:
     def _stream(self, *arguments: str, lines: bytes) -> AbstractContextManager[IO[bytes]]:
         return command.stream(*self._place, *arguments, place=self.folder, lines=lines)
 
-    def _remote(self, *arguments: str) -> bytes:
+    def _remote(self, *arguments: str, seconds: float, stopped: Callable[[], bool]) -> bytes:
         config, place = command.FETCHING, shown(self.url)
-        return command.git(*self._place, *arguments, place=place, config=config, timeout=FETCH_TIMEOUT)
+        return command.git(
+            *self._place, *arguments, place=place, config=config, timeout=seconds, stopped=stopped
+        )
 
     @property
     def _place(self) -> tuple[str, ...]:
@@ -324,10 +329,17 @@ def _open_mirror(url: str, mirror_folder: Path) -> Repository:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, seconds: float, stopped: Callable[[], bool]) -> Iterator[None]:
     """Let one process at a time fetch into a mirror."""
+    end = time.monotonic() + seconds
     with (folder / "fetching").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                command.check_wanted(end, seconds, stopped)
+                time.sleep(command.GLANCE_SECONDS)
         yield
 
 

@@ -48,6 +48,10 @@ class Fight:
         """When it is over, or forgotten, unless it is repaired again before."""
         return self.repairs[-1] + WITHIN if self.access or self.since is None else self.since + TRUCE
 
+    def lasts(self, at: datetime) -> bool:
+        """Whether it is neither over nor still to come, as it is where the clock was set back."""
+        return self.repairs[-1] <= at < self.until()
+
 
 class Fights:
     """What was repaired of late, by owner and thing."""
@@ -69,7 +73,7 @@ class Fights:
         name = mark_of(step, kinds)
         access = _is_access(step, kinds)
         fight = things.get(name)
-        if fight is None or (fight.intent, fight.access) != (intent.digest, access) or at >= fight.until():
+        if fight is None or (fight.intent, fight.access) != (intent.digest, access) or not fight.lasts(at):
             fight = things[name] = Fight(step.owner, step.key, step.kind, access, intent.digest)
         fight.repairs = [*(one for one in fight.repairs if at - one < WITHIN), at]
         if access:
@@ -115,16 +119,16 @@ class Fights:
 
     def _active(self, owner: Owner, at: datetime) -> Iterator[tuple[str, Fight]]:
         for name, fight in self._things.get(owner, {}).items():
-            if fight.since is not None and at < fight.until():
+            if fight.since is not None and fight.lasts(at):
                 yield name, fight
 
     def _tidy(self, at: datetime) -> None:
         """Now and then, let go of what is over: only the last minutes are kept."""
-        if self._tidied is not None and at - self._tidied < WITHIN:
+        if self._tidied is not None and timedelta() <= at - self._tidied < WITHIN:
             return
         self._tidied = at
         for owner, things in [*self._things.items()]:
-            kept = {name: fight for name, fight in things.items() if at < fight.until()}
+            kept = {name: fight for name, fight in things.items() if fight.lasts(at)}
             if kept:
                 self._things[owner] = kept
             else:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
+
+FETCH_SECONDS = 600.0
+"""How long to wait for the server of a repository; its first fetch may bring much."""
+
+
+def never() -> bool:
+    """What is waited for goes on."""
+    return False
 
 
 class SourceError(Exception):
@@ -58,8 +66,13 @@ class Change(Struct, frozen=True):
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
-    def fetch(self, branch: str = "") -> None:
-        """Bring a mirror up to date with its remote; nothing to do for a repository that is read in place."""
+    def fetch(
+        self, branch: str = "", seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
+    ) -> None:
+        """Bring a mirror up to date with its remote; nothing to do for a repository that is read in place.
+
+        It is given up after so many seconds, and soon after `stopped` answers True, in which case it raises, too.
+        """
         ...
 
     def resolve(self, revision: str) -> str:

@@ -139,6 +139,10 @@ class Store(Protocol):
         """How many owners there are on a platform."""
         ...
 
+    async def platforms(self) -> set[str]:
+        """The platforms that owners lie on, declared or not."""
+        ...
+
     async def record(
         self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = (), blobs: Mapping[str, bytes] = ...
     ) -> None:

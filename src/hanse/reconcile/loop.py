@@ -8,7 +8,7 @@ missed, the clock brings what begins or ends, and whoever accepts marks what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
@@ -40,11 +40,22 @@ LISTEN_SECONDS = 5.0
 """How long the first sweep waits for a platform to be listened to, so that nothing falls between."""
 NAP_SECONDS = 30.0
 """How long nobody looks at the clock at most: it may be set, and a machine may sleep."""
+HELD_SECONDS = 0.1
+"""How long they are collected while some are kept back."""
+CALM_SECONDS, LONGEST_CALM_SECONDS = 0.5, 10.0
+"""After a look that hints brought for nothing, until they bring the next one: as long as it took, so that whoever
+changes what is no business of ours has half of our time at most."""
 BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Between looks at what waits, by their number."""
+LONGEST_REST_SECONDS = 60.0
+"""How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
 """What went well for so long may fail again as if for the first time."""
 BOUNDARY = "a grant begins or ends, or a fight is over"
+
+
+async def _keep(platform: Platform) -> None:
+    """Nothing is open that had to be closed."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Force:
     commit: str
     standing: Callable[[OwnerRow], OwnerRow] = lambda row: row
     """A row of the store less what was revoked since."""
+    let_go: Callable[[Platform], Awaitable[None]] = _keep
+    """Called with a platform that another one took the place of, or none, once nothing is under way on it."""
 
 
 class Loop:
@@ -67,9 +80,13 @@ class Loop:
         self.sweep_seconds = sweep_seconds
         self.busy: set[Owner] = set()
         """Owners in a pass: nobody is in two at once."""
-        self._keepers: dict[str, tuple[Platform, _Keeper, asyncio.Task[None]]] = {}
+        self._keepers: dict[str, _Keeper] = {}
+        self._former: set[asyncio.Task[None]] = set()
+        """Ends of keepers whose platform is not in use any more."""
         self._passes: dict[asyncio.Task[None], Pass] = {}
         self._stopping = asyncio.Event()
+        self._wrong: BaseException | None = None
+        self._undeclared: set[str] = set()
 
     @property
     def accepting(self) -> asyncio.Lock:
@@ -77,19 +94,24 @@ class Loop:
         return self.force.world.accepting
 
     async def run(self) -> None:
-        """Keep everything in force until `stop`; steps under way are finished, whatever else is cancelled."""
+        """Keep everything in force until `stop`; steps under way are finished, whatever else is cancelled.
+
+        Raises what ended a part of it that never ends, such as an error in telling the news.
+        """
         self.use(self.force)
         try:
             await self._stopping.wait()
         finally:
-            keepers = [task for _, _, task in self._keepers.values()]
+            self._stopping.set()
+            keepers = [keeper.task for keeper in self._keepers.values()]
             for task in keepers:
                 task.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
-            self._stopping.set()
             for run in self._passes.values():
                 run.stop()
-            await asyncio.gather(*self._passes, return_exceptions=True)
+            await asyncio.gather(*self._passes, *self._former, return_exceptions=True)
+        if self._wrong is not None:
+            raise self._wrong
 
     def stop(self) -> None:
         """Begin nothing more; `run` ends once the steps under way are done."""
@@ -99,19 +121,23 @@ class Loop:
 
     def use(self, force: Force) -> None:
         """Go by this from now on. Platforms that are others than before are listened to and swept anew."""
+        if self._stopping.is_set():
+            return
         mine = self.force.world
         world = replace_fields(
             force.world, patience_seconds=0.0, accepting=mine.accepting, fights=mine.fights
         )
         self.force = replace_fields(force, world=world)
-        for name, (platform, _, task) in [*self._keepers.items()]:
-            if force.world.platforms.get(name) is not platform:
-                task.cancel()
+        for name, keeper in [*self._keepers.items()]:
+            if force.world.platforms.get(name) is not keeper.platform:
                 del self._keepers[name]
+                ending = asyncio.ensure_future(keeper.end())
+                self._former.add(ending)
+                ending.add_done_callback(self._former.discard)
         for name, platform in force.world.platforms.items():
             if name not in self._keepers:
-                keeper = _Keeper(self, name, platform)
-                self._keepers[name] = (platform, keeper, asyncio.ensure_future(keeper.run()))
+                self._keepers[name] = keeper = _Keeper(self, name, platform)
+                keeper.task.add_done_callback(self.ended)
 
     async def mark(self, owners: Iterable[Owner], why: str) -> None:
         """Have these owners looked at now. Raises StoreError."""
@@ -120,14 +146,40 @@ class Loop:
             return
         await self.force.world.store.mark(marked, self.force.world.now(), why)
         for name in {owner.platform for owner in marked} & self._keepers.keys():
-            self._keepers[name][1].wake()
+            self._keepers[name].wake()
+
+    def sweep(self) -> None:
+        """Look at everything now: nobody knows who is concerned."""
+        for keeper in self._keepers.values():
+            keeper.sweep()
+
+    async def tell_undeclared(self) -> None:
+        """Note and tell owners on platforms that are not declared any more: nobody can look at them.
+
+        Not to be called while `accepting` is held. Raises StoreError.
+        """
+        world = self.force.world
+        names = await world.store.platforms() - world.platforms.keys()
+        for name in sorted(names - self._undeclared):
+            rows = [self.force.standing(row) async for row in world.store.owners(name)]
+            seen = await survey(world, rows, sweep=True)
+            await note(world, seen, Survey(), Result())
+            self.told(Away(name, str(seen.unavailable[name]), seen.unavailable[name].advice))
+        self._undeclared = names
 
     def begin(self, run: Pass, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a pass, which outlives whoever started it."""
         task = asyncio.ensure_future(job)
         self._passes[task] = run
-        task.add_done_callback(lambda ended: self._passes.pop(ended, None))
+        task.add_done_callback(self._passes.pop)
+        task.add_done_callback(self.ended)
         return task
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Of what outlives every error that it knows of: where it did not, all ends, for nothing may end in silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._wrong = self._wrong or _first(error)
+            self.stop()
 
     async def until(self, event: asyncio.Event, seconds: float) -> None:
         """Wait for an event, but no longer than so many seconds."""
@@ -150,24 +202,43 @@ class _Keeper:
         self.name = name
         self.platform = platform
         self._heard: set[Owner] = set()
+        """Owners of hints that nothing came of yet."""
+        self._taken: set[Owner] = set()
+        """Owners of hints that came before a look under way began to read: it has them done with, if it ends well."""
+        self._calm: dict[Owner, datetime] = {}
+        """Until when hints of an owner are kept back."""
         self._hint = asyncio.Event()
         self._listening = asyncio.Event()
         self._sweep_now = asyncio.Event()
         self._wake = asyncio.Event()
-        self._passes = 0
+        self._passes: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._rests_until: datetime | None = None
         """The platform is away, or the store: no look begins before."""
         self._away = False
         self._looked: set[Owner] = set()
         """Owners that a pass looked at since the sweep under way began: it knows better."""
+        self._clock = loop.force.world.now()
+        """When it was looked at the clock."""
+        self.task = asyncio.ensure_future(self._run())
+        """Keeps the platform until cancelled. Passes go on after that."""
 
     def wake(self) -> None:
         """Look what is due."""
         self._wake.set()
 
-    async def run(self) -> None:
-        """Keep the platform until cancelled. Passes go on after that."""
+    def sweep(self) -> None:
+        """Look at the whole platform."""
+        self._sweep_now.set()
+
+    async def end(self) -> None:
+        """Begin nothing more, and let go of the platform once nothing is under way on it."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await asyncio.gather(*self._passes, return_exceptions=True)
+        await self.loop.force.let_go(self.platform)
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             if isinstance(self.platform, Hints):
                 group.create_task(self._always("listening", partial(self._listen, self.platform)))
@@ -188,36 +259,57 @@ class _Keeper:
                 self.loop.told(Failed(f"{self.name}: {what}", *_words(error)))
             world = self.loop.force.world
             failures = failures + 1 if world.now() - began < HEALTHY else 1
-            await world.sleep(_backoff(failures - 1))
+            await world.sleep(min(_backoff(failures - 1), LONGEST_REST_SECONDS))
 
     # Hints
 
     async def _listen(self, platform: Hints) -> None:
+        begins = True
         async with aclosing(platform.hints()) as hints:  # type: ignore[type-var]
             async for owners in hints:
-                self._listening.set()
-                if owners is None:
+                if begins or owners is None:  # what happened before it listened, nobody tells
+                    begins = False
+                    self._listening.set()
                     self._rest(None)
-                    self._sweep_now.set()
-                elif owners:
+                    self.sweep()
+                if owners:
                     self._heard |= owners
                     self._hint.set()
+                await asyncio.sleep(0)  # who speaks without a pause lets others work
+        raise RuntimeError("hints have an end")
 
     async def _collect(self) -> None:
+        kept_back = False
         while True:
             await self._hint.wait()
-            world = self.loop.force.world
-            await world.sleep(COLLECT_SECONDS)
+            world, busy = self.loop.force.world, self.loop.busy
+            await world.sleep(HELD_SECONDS if kept_back else COLLECT_SECONDS)
             self._hint.clear()
-            heard, self._heard = self._heard, set()
+            now = world.now()
             # Where a fight rests, a look that begins later than now is due already.
-            owners = {owner for owner in heard if not world.fights.resting(owner, world.now())}
+            self._heard = {owner for owner in self._heard if not world.fights.resting(owner, now)}
+            ready = {owner for owner in self._heard - busy if self._is_calm(owner, now)}
+            self._heard -= ready
             try:
-                await self.loop.mark(owners, "something changed on the platform")
+                await self.loop.mark(ready, "something changed on the platform")
             except StoreError:
-                self._heard |= owners
+                self._heard |= ready
                 self._hint.set()
                 raise
+            self._calm |= dict.fromkeys(ready, now + timedelta(seconds=CALM_SECONDS))
+            if kept_back := not self._heard.isdisjoint(busy | self._calm.keys()):
+                self._hint.set()
+
+    def _is_calm(self, owner: Owner, now: datetime) -> bool:
+        """Whether nothing keeps hints of the owner back; so it is, too, where the clock was set back."""
+        until = self._calm.get(owner, now)
+        return not now < until <= now + timedelta(seconds=LONGEST_CALM_SECONDS)
+
+    def _reads(self, owners: Collection[Owner]) -> None:
+        """A look at owners begins. It sees what hints told until now."""
+        taken = self._heard & set(owners)
+        self._heard -= taken
+        self._taken |= taken
 
     # Sweeps
 
@@ -226,7 +318,12 @@ class _Keeper:
         failures = 0
         while True:
             self._sweep_now.clear()
+            world = self.loop.force.world
+            began = world.now()
             failures = 0 if await self._sweep_once() else failures + 1
+            # Where a platform says all the time that anything may have happened, half of our time is enough.
+            took = (world.now() - began).total_seconds() if not failures else 0.0
+            await world.sleep(min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS))
             pause = min(self.loop.sweep_seconds, _backoff(failures)) if failures else self.loop.sweep_seconds
             await self.loop.until(self._sweep_now, pause)
 
@@ -243,25 +340,26 @@ class _Keeper:
             return False
         different = [owner for owner, plan in seen.plans.items() if plan.steps]
         await loop.mark(different, "a sweep found a difference")
-        await self._note_rest(world, _only(seen, seen.rows.keys() - set(different) - self._looked), began)
+        await self._note_rest(world, seen, [*(seen.rows.keys() - set(different))], began)
         world.past.forget()
+        self._calm = {owner: until for owner, until in self._calm.items() if until > world.now()}
         seconds = (world.now() - began).total_seconds()
         loop.told(Swept(self.name, len(rows), seconds, len(different)))
         return True
 
-    async def _note_rest(self, world: World, rest: Survey, at: datetime) -> None:
+    async def _note_rest(self, world: World, seen: Survey, rest: Sequence[Owner], at: datetime) -> None:
         """Note owners that need no step, some at a time so that nobody waits long for the store."""
-        await conclude_open_steps(world, rest)
         known = await world.store.work()
-        owners = list(rest.rows)
-        for start in range(0, len(owners), BATCH):
-            part = _only(rest, owners[start : start + BATCH])
+        for start in range(0, len(rest), BATCH):
+            part = _only(seen, set(rest[start : start + BATCH]) - self._looked)
+            await conclude_open_steps(world, part)
             await self._left(await note(world, part, Survey(), Result()))
             looks = []
             for owner, row in part.rows.items():
                 work = known.get(owner, Work(owner, 0))
                 edge = next_edge(row.accepted.intent, world.directory, at)
-                if owner not in known or (edge is not None and (work.due is None or edge < work.due)):
+                sooner = owner not in known or (edge is not None and (work.due is None or edge < work.due))
+                if sooner and owner not in self._looked:
                     looks.append(replace(work, due=edge, why=BOUNDARY))
             await world.store.looked(looks)
         self._wake.set()
@@ -277,14 +375,20 @@ class _Keeper:
         """Begin looks at what is due; in how many seconds to look again."""
         loop, store = self.loop, self.loop.force.world.store
         now = loop.force.world.now()
-        if self._rests_until is not None and now < self._rests_until:
-            return (self._rests_until - now).total_seconds()
+        if now < self._clock:
+            self.sweep()  # it was set back: what was due just then is far ahead now
+        self._clock = now
+        if rest := self._rest_left(now):
+            return rest
         due = [work for work in await store.due(self.name, now) if self._is_free(work.owner)]
-        while due and self._passes < PASSES:
+        while due and len(self._passes) < PASSES:
             whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
             batch = due if whole else due[:BATCH]
+            if len(self._passes) == PASSES - 1 and len(due) > FEW:
+                # Who was changed by hand just now does not wait behind all that a commit brought.
+                batch, whole = due[-FEW:], False
             await self._begin_look(batch, whole=whole)
-            due = [work for work in due[len(batch) :] if self._is_free(work.owner)]
+            due = [work for work in due if self._is_free(work.owner)]
         later = await store.next_due(self.name, now)
         return (later - now).total_seconds() if later is not None else NAP_SECONDS
 
@@ -301,15 +405,21 @@ class _Keeper:
         owners = {work.owner for work in batch}
         loop.busy |= owners
         self._looked |= owners
-        self._passes += 1
-        run = Pass(force.world, force.commit, lambda step, outcome: loop.told(Stepped(step, outcome)))
+        run = Pass(force.world, force.commit, lambda step, out: loop.told(Stepped(step, out)), self._reads)
 
         def ended(task: asyncio.Task[None]) -> None:
             loop.busy -= owners
-            self._passes -= 1
+            self._passes.discard(task)
+            if again := self._taken & owners:
+                self._taken -= again
+                self._heard |= again
+                self._hint.set()
             self._wake.set()
 
-        loop.begin(run, self._look(run, batch, rows, whole=whole)).add_done_callback(ended)
+        self._reads(owners)
+        task = loop.begin(run, self._look(run, batch, rows, whole=whole))
+        self._passes.add(task)
+        task.add_done_callback(ended)
 
     async def _look(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
         try:
@@ -320,17 +430,34 @@ class _Keeper:
 
     async def _look_at(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
         loop, world = self.loop, run.world
+        began = world.now()
         first = await survey(world, rows, sweep=whole)
-        if self._is_there(first) and first.steps:
+        self._calm_down(batch, first, began)
+        is_there = self._is_there(first)
+        if is_there and first.steps:
             converged = await run.carry_out(first)
+            is_there = self._is_there(converged.after)
         else:
             await conclude_open_steps(world, first)
             converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
         await self._left(converged.gone)
         for fight in converged.fights:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
-        if self._is_there(converged.after) and not run.stopped:
+        if is_there and not run.stopped:
+            self._taken -= {owner for owner, plan in converged.after.plans.items() if not plan.steps}
             await world.store.looked(_next_looks(world, batch, rows, first, converged))
+
+    def _calm_down(self, batch: Sequence[Work], first: Survey, began: datetime) -> None:
+        """Keep hints back for a while of those who have nothing to be mended."""
+        now = self.loop.force.world.now()
+        took = (now - began).total_seconds()
+        until = now + timedelta(seconds=min(max(took, CALM_SECONDS), LONGEST_CALM_SECONDS))
+        for work in batch:
+            plan = first.plans.get(work.owner)
+            if plan is not None and plan.steps:
+                self._calm.pop(work.owner, None)
+            else:
+                self._calm[work.owner] = until
 
     async def _left(self, gone: Sequence[Owner]) -> None:
         """Tell who is gone; what a workspace shares may go, too, once its tenants did."""
@@ -360,12 +487,18 @@ class _Keeper:
 
     def _rest(self, error: Exception | None) -> None:
         """Begin no look for a while after an error, longer each time; None: all is well."""
+        now = self.loop.force.world.now()
         if error is None:
             self._failures, self._rests_until = 0, None
-        else:
-            pause = timedelta(seconds=min(_backoff(self._failures), 60.0))
-            self._rests_until = self.loop.force.world.now() + pause
+        elif not self._rest_left(now):  # else several looks fail by one cause
+            pause = min(_backoff(self._failures), LONGEST_REST_SECONDS)
+            self._rests_until = now + timedelta(seconds=pause)
             self._failures += 1
+
+    def _rest_left(self, now: datetime) -> float:
+        """Seconds until a look may begin; none, too, where the clock was set back since."""
+        left = (self._rests_until - now).total_seconds() if self._rests_until else 0.0
+        return left if 0 < left <= LONGEST_REST_SECONDS else 0.0
 
 
 def next_edge(intent: Intent, directory: Directory, after: datetime) -> datetime | None:
@@ -424,13 +557,12 @@ def _goes_on(plan: Plan, result: Result) -> bool:
     return any(step.key not in refused and refused.isdisjoint(step.needs) for step in plan.steps)
 
 
-def _only(seen: Survey, owners: Iterable[Owner]) -> Survey:
+def _only(seen: Survey, owners: Collection[Owner]) -> Survey:
     """What was seen of these owners."""
-    kept = set(owners)
     return replace_fields(
         seen,
-        rows={owner: row for owner, row in seen.rows.items() if owner in kept},
-        plans={owner: plan for owner, plan in seen.plans.items() if owner in kept},
+        rows={owner: seen.rows[owner] for owner in owners},
+        plans={owner: seen.plans[owner] for owner in owners if owner in seen.plans},
     )
 
 
@@ -438,10 +570,16 @@ def _backoff(attempts: int) -> float:
     return BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS) - 1)]
 
 
-def _words(error: Exception) -> tuple[str, str]:
-    """What to tell people of an error, and what they can do. A text that nobody vouches for stays out."""
-    while isinstance(error, ExceptionGroup):
+def _first(error: BaseException) -> BaseException:
+    """What went wrong, where several things were under way."""
+    while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _words(error: BaseException) -> tuple[str, str]:
+    """What to tell people of an error, and what they can do. A text that nobody vouches for stays out."""
+    error = _first(error)
     if isinstance(error, StoreError | PlatformUnavailable):
         return str(error), error.advice
     return f"{type(error).__name__}, a mistake of Hanse's own", "it is tried again; please report it"

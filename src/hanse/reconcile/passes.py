@@ -38,6 +38,8 @@ class Pass:
     world: World
     commit: str
     told: Callable[[Step, Outcome], None] = lambda step, outcome: None
+    reads: Callable[[Collection[Owner]], None] = lambda owners: None
+    """Called before owners are looked at again."""
     _execution: Execution | None = None
     stopped: bool = False
 
@@ -104,6 +106,7 @@ class Pass:
             self._execution = None
 
     async def _read_back(self, first: Survey, touched: Collection[Owner], result: Result) -> Survey:
+        self.reads(touched)
         done = marks(self.world, result)
         rows = [  # what this pass did is no local change
             replace(row, status=replace(row.status, ours=(*row.status.ours, *done.get(owner, ()))))

@@ -34,6 +34,10 @@ class Language:
     """By the names of their blocks."""
 
 
+async def _keep(platform: Platform) -> None:
+    """Nothing is open that had to be closed."""
+
+
 @dataclass(frozen=True)
 class Estate:
     """Everything that is joined for one server configuration."""
@@ -51,6 +55,8 @@ class Estate:
     """A file of allowed signers, outside the repository; empty: none."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How it waits for what is not possible yet."""
+    let_go: Callable[[Platform], Awaitable[None]] = _keep
+    """Closes what `connect` opened for a platform that is not used any more; at the end all are closed."""
 
 
 def bound(config: ServerConfig, platform: PlatformSettings) -> Credential:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -28,6 +29,8 @@ from hanse.service.propose import Proposal, accept, accepted_state, propose, rev
 
 STORE_SECONDS = 1.0
 """Between two looks whether another process wrote into the store."""
+FETCH_SECONDS = 120.0
+"""How long the repository's server may take to tell what is new; others wait meanwhile to ask it, too."""
 LONGEST_PAUSE_SECONDS = 300.0
 """Between two tries to read what could not be read."""
 
@@ -81,6 +84,8 @@ class Serving:
         self._revoked: frozenset[str] = frozenset()
         self._commit = ""
         """The head of the branch, once it was read."""
+        self._judged: tuple[object, ...] = ()
+        """What the last judgement was made of."""
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -101,16 +106,17 @@ class Serving:
         if self._stopped:
             return
         self._told(Began(state.head.commit, tuple(sorted(state.settings.platforms))))
-        watching = [
-            asyncio.ensure_future(self._watch_repository()),
-            asyncio.ensure_future(self._watch_store(loop, state)),
-        ]
         try:
-            await loop.run()
-        finally:
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:
+                watching = [
+                    group.create_task(self._watch_repository()),
+                    group.create_task(self._watch_store(loop, state)),
+                ]
+                await loop.run()
+                for task in watching:
+                    task.cancel()
+        except ExceptionGroup as many:
+            raise many.exceptions[0] from None
 
     # What is in force
 
@@ -153,7 +159,7 @@ class Serving:
             self._revoked,
             sleep=estate.sleep,
         )
-        return Force(world, state.head.commit, standing)
+        return Force(world, state.head.commit, standing, estate.let_go)
 
     def _connect(self, settings: Settings) -> Mapping[str, Platform]:
         """The platforms; one whose settings are as they were stays connected as it is."""
@@ -168,49 +174,54 @@ class Serving:
     # What changes it
 
     async def _watch_repository(self) -> None:
-        failures = 0
+        poll_seconds = self._estate.config.serve.poll_seconds
+        pause = 0.0
         while True:
-            pause = self._estate.config.serve.poll_seconds
             try:
                 self._commit = await asyncio.to_thread(self._head)
-                failures = 0
+                pause = 0.0
             except Exception as error:
                 self._tell("the repository", error)
-                pause = min(pause * 2**failures, LONGEST_PAUSE_SECONDS)
-                failures += 1
-            await self._estate.sleep(pause)
+                pause = _longer(pause, poll_seconds)
+            await self._estate.sleep(pause or poll_seconds)
 
     def _head(self) -> str:
         branch = self._estate.config.repository.branch if self._estate.config.repository else ""
-        self._estate.source.fetch(branch)
+        self._estate.source.fetch(branch, FETCH_SECONDS, lambda: self._stopped)
         return self._estate.source.head(branch)
 
     async def _watch_store(self, loop: Loop, state: _Accepted) -> None:
-        """Every second: did somebody write into the store, or is there another commit?"""
+        """Every second: did somebody write into the store, or is there another commit?
+
+        What another process revoked does not wait until a commit can be judged again.
+        """
         estate = self._estate
         poll_seconds = estate.config.serve.poll_seconds
-        judged: tuple[object, ...] = ()
-        written, failures, read_at = -1, 0, estate.now()
-        while True:
-            pause = STORE_SECONDS
+        written, read_at, pause = -1, estate.now(), 0.0
+        judge_at, judge_pause = estate.now(), 0.0
+        while not self._stopped:
             try:
                 version = await estate.store.written_elsewhere()
                 # An approval ends by the clock, which nobody writes.
-                if version != written or (estate.now() - read_at).total_seconds() >= poll_seconds:
+                if version != written or _since(read_at, estate.now()) >= poll_seconds:
                     now = await self._accepted()
                     if now != state:
                         await self._use(loop, state, now)
+                    await loop.tell_undeclared()
                     state, written, read_at = now, version, estate.now()
-                inputs = state.with_commit(self._commit)
-                if self._commit and inputs != judged:
-                    state = await self._judge(loop, state)
-                    judged = inputs
-                failures = 0
+                pause = 0.0
             except Exception as error:
-                self._tell("what is wanted", error)
-                pause = min(poll_seconds * 2**failures, LONGEST_PAUSE_SECONDS)
-                failures += 1
-            await estate.sleep(pause)
+                self._tell("the store", error)
+                written, pause = -1, _longer(pause, poll_seconds)
+            if not pause and _since(judge_at, estate.now()) >= judge_pause:
+                try:
+                    state = await self._judge(loop, state)
+                    judge_pause = 0.0
+                except Exception as error:
+                    self._tell("what is wanted", error)
+                    # It may be accepted all the same, and nobody be marked yet: what stands is compared anew.
+                    written, judge_at, judge_pause = -1, estate.now(), _longer(judge_pause, poll_seconds)
+            await estate.sleep(pause or STORE_SECONDS)
 
     def _tell(self, what: str, error: Exception) -> None:
         """Tell what is tried again. Of a mistake in judging, which must not end drift repair, only what sort it is."""
@@ -220,24 +231,29 @@ class Serving:
             self._told(Failed(what, f"{type(error).__name__}, a mistake of Hanse's own", "please report it"))
 
     async def _judge(self, loop: Loop, state: _Accepted) -> _Accepted:
-        """Accept what the commit brings, as far as it can be; what is in force then."""
-        estate = self._estate
+        """Accept what is new of the commit, as far as it can be; what is in force then."""
+        estate, commit = self._estate, self._commit
+        inputs = state.with_commit(commit)
+        if not commit or inputs == self._judged:
+            return state
         try:
             # In a thread with a loop of its own: to read and judge a large organisation takes seconds.
-            proposal = await asyncio.to_thread(asyncio.run, propose(estate, self._commit))
+            proposal = await asyncio.to_thread(asyncio.run, propose(estate, commit))
         except Trouble as error:
-            self._told(Failed(f"commit {self._commit[:8]}", str(error), error.advice))
+            self._told(Failed(f"commit {commit[:8]}", str(error), error.advice))
+            self._judged = inputs
             return state
-        self._revoked = proposal.revoked
-        if not proposal.is_new or proposal.acceptance is None:
-            self._told(Judged(proposal, 0))
-            return state
-        async with loop.accepting:
-            await accept(estate, proposal)
-            now = await self._accepted()
-            owners = await self._concerned(state, now, proposal.acceptance.changed)
-            loop.use(self._force(now))
-            await loop.mark(owners, f"commit {self._commit[:8]}")
+        now, owners = state, list[Owner]()
+        if proposal.is_new and proposal.acceptance is not None:
+            async with loop.accepting:
+                await accept(estate, proposal)
+                now = await self._accepted()
+                self._revoked = proposal.revoked | await self._revoked_of_rows(now)
+                owners = await self._concerned(state, now, proposal.acceptance.changed)
+                loop.use(self._force(now))
+                await loop.mark(owners, f"commit {commit[:8]}")
+            await loop.tell_undeclared()
+        self._judged = inputs
         self._told(Judged(proposal, len(owners)))
         return now
 
@@ -248,6 +264,10 @@ class Serving:
             owners = await self._concerned(was, now, ())
             loop.use(self._force(now))
             await loop.mark(owners, "something was approved or revoked")
+            if (
+                was.head != now.head
+            ):  # accepted here, and then something failed: whom it concerned is not known
+                loop.sweep()
 
     async def _concerned(self, was: _Accepted, now: _Accepted, changed: Collection[Owner]) -> list[Owner]:
         """Owners for whom something else is in force now."""
@@ -269,3 +289,13 @@ class Serving:
             ):
                 found.append(row.owner)
         return found
+
+
+def _longer(pause: float, poll_seconds: float) -> float:
+    """The pause after a further failure, in seconds."""
+    return min(2 * pause or poll_seconds, LONGEST_PAUSE_SECONDS)
+
+
+def _since(then: datetime, now: datetime) -> float:
+    """Seconds that went by; many where the clock was set back."""
+    return (now - then).total_seconds() if now >= then else float("inf")

@@ -32,7 +32,8 @@ class Hold:
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise StoreError(
-                f"process {holder} is applying with this store already", "wait until it is done, or stop it"
+                f"process {holder} is applying with this store already",
+                "wait until it is done, or stop it; where that is `hanse serve`, it applies each commit by itself",
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -198,6 +198,13 @@ class SqliteStore:
         )
         return int(rows[0][0])
 
+    async def platforms(self) -> set[str]:
+        """The platforms that owners lie on, declared or not."""
+        rows = await self._engine.read(
+            lambda sql: sql.run("SELECT DISTINCT substr(owner, 1, instr(owner, '/') - 1) FROM owner")
+        )
+        return {name for (name,) in rows}
+
     async def record(
         self,
         statuses: Mapping[Owner, Status],
