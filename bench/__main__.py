@@ -80,7 +80,9 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     names = tuple(options.names or (name for name in NAMES if name not in LONG))
     if not KUBERNETES.keys().isdisjoint(names) and kubernetes.find() is None:
-        parser.error("there is no kube-apiserver: `make counterparts` builds it; or name benchmarks without k8s_")
+        parser.error(
+            "there is no kube-apiserver: `make counterparts` builds it; or name benchmarks without k8s_"
+        )
     gc.set_threshold(100_000)  # as the command `hanse` does; the yardsticks in this process gain by it too
     rows = asyncio.run(measure(names, quick=options.quick))
     print(json.dumps([plain(row) for row in rows], indent=2) if options.json else table(rows))
