@@ -13,18 +13,21 @@ from msgspec import Meta, Struct, field
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
         description="1 to 63 of a-z, 0-9 and '-'; no '-' at either end",
     ),
 ]
 PrincipalId = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$", description="an opaque id, 1 to 128"),
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?(?!\n)$",
+        description="an opaque id, 1 to 128",
+    ),
 ]
 FormerName = Annotated[
     str,
     Meta(
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
         description="an earlier name, or 'workspace/name' where it was moved",
     ),
 ]
@@ -194,7 +197,7 @@ class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Projec
 class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """One grant in a file of its own. No project: on the workspace; no workspace either: on the organisation."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$")]
     workspace: Name | None = None
     project: Name | None = None
     user: PrincipalId | None = None

@@ -38,6 +38,12 @@ def test_a_sound_manifest_has_no_findings() -> None:
     assert said({"base.yaml": BASE, "prod.yaml": PROJECT}) == []
 
 
+@pytest.mark.parametrize("name", ["prod\\n", "prod\\n\\n", "prod ", "prod\\r"])
+def test_a_name_ends_where_its_letters_end(name: str) -> None:
+    (told,) = said({"base.yaml": BASE, "prod.yaml": PROJECT.replace("name: prod", f'name: "{name}"')})
+    assert "is not allowed" in told
+
+
 @pytest.mark.parametrize(
     ("path", "counts"),
     [

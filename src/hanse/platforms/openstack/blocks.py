@@ -63,7 +63,7 @@ class PlatformBlock(Block, frozen=True, kw_only=True):
     users: Users
     domains: Domains = Domains(default="Default")
     names: Names = Names()
-    tag_prefix: Annotated[str, Meta(pattern=r"^[^,/=]{1,32}$")] = f"{STAMP}:"
+    tag_prefix: Annotated[str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$")] = f"{STAMP}:"
     """Project tags that begin so are Hanse's; all others are left alone."""
 
 
