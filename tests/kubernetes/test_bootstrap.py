@@ -58,7 +58,7 @@ def binding(role: str, name: str = "given") -> dict[str, Any]:
 
 async def test_it_can_be_applied_again_and_changes_nothing(cluster: Cluster) -> None:
     async def rules() -> Any:
-        role = await call(cluster.admin, "GET", f"{RBAC}/clusterroles/{cluster.management}")
+        role = await call(cluster.admin, "GET", f"{RBAC}/clusterroles/hanse:{cluster.management}")
         return role["metadata"]["resourceVersion"], role["rules"]
 
     await cluster.prepared(zone())

@@ -298,6 +298,11 @@ def test_every_quota_has_a_resource_of_its_own() -> None:
     [
         ({"max": {"pods": 5}}, {"pods": 6}, ("error", "quota-too-high", PROJECT, ("tenants",))),
         ({}, {"pods": -1}, ("error", "out-of-range", PROJECT, ("tenants",))),
+        (
+            {"default": {"pods": 6}, "max": {"pods": 5}},
+            {},
+            ("error", "out-of-range", ZONE, ("kubernetes", "quotas", "default", "pods")),
+        ),
         ({}, {"pod": 1}, ("error", "unknown-quota", PROJECT, ("tenants",))),
         (
             {"default": {"core": 1}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hanse.desired.compiled import Problem
 from hanse.foundation.canonical import encode
-from hanse.platforms.kubernetes.objects import CLUSTER_SCOPED, Object, Values, objects
+from hanse.platforms.kubernetes.objects import CLUSTER_SCOPED, MAX_LENGTH, Object, Values, objects
 
 PATH = "zones/base.yaml"
 PLAIN = {"namespace": "shop-prod", "workspace": "shop", "project": "prod", "organization": "ex"}
@@ -255,6 +256,22 @@ def test_an_object_in_two_versions_is_the_same_object() -> None:
         for version in ("v1", "v1beta1")
     ]
     assert refused(*versions) == [("second-object", f"file {PATH}#1", ("metadata", "name"))]
+
+
+def test_an_object_that_no_cluster_could_keep_is_refused_also_where_placeholders_make_it_so() -> None:
+    assert refused(a_map(data={"a": "x" * MAX_LENGTH})) == [("too-large", f"file {PATH}#0", ())]
+    some = "${tag.cost}" * (MAX_LENGTH // 255 + 1)
+    values = VALUES._replace(tags={"cost": "x" * 255})
+    found, problems = made(a_map(data={"a": some}), values=values)
+    assert (found, [problem.code for problem in problems]) == ([], ["too-large"])
+    assert len(made(a_map(data={"a": "x" * (MAX_LENGTH - 100)}))[0]) == 1
+
+
+def test_many_findings_are_told_in_a_time_that_grows_with_their_number() -> None:
+    began = time.process_time()
+    _, problems = made(*({"kind": "X", "metadata": {"name": "x"}} for _ in range(30_000)))
+    assert len(problems) == 30_000
+    assert time.process_time() - began < 10  # a look at all others for each took minutes
 
 
 def test_a_finding_about_a_file_is_the_same_for_each_tenant() -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from hanse.foundation import yaml
@@ -109,20 +110,30 @@ def test_what_a_placeholder_becomes_is_not_guessed_and_never_widened_to_all() ->
                 "apiGroups": [""],
                 "resources": ["secrets"],
                 "verbs": ["get"],
-                "resourceNames": ["of-${project}"],
+                "resourceNames": names,
             }
+            for names in (["of-${project}"], ["one", "of-${project}"], 7, "one", {"one": 1})
         ],
     }
     binding = {**role, "kind": "RoleBinding", "roleRef": {"kind": "ClusterRole", "name": "of-${workspace}"}}
     mapped = {**binding, "roleRef": {"kind": "ClusterRole", "name": "edit"}}
     rows = permissions([zone("a", None, role, binding, mapped)])
     assert of(rows, "secrets", "get") == []
+    empty = [{"apiGroups": [""], "resources": ["${tag.x}"], "verbs": ["get"]}, {"apiGroups": [""]}]
+    without = permissions([zone("a", None, {**role, "rules": []}, binding, mapped)])
+    assert permissions([zone("a", None, {**role, "rules": empty}, binding, mapped)]) == without
     assert [row.names for row in of(rows, "clusterroles", "bind")] == [("admin", "edit", "view")]
 
 
 @pytest.mark.parametrize(
     "broken",
-    [{}, {"kind": 5, "apiVersion": "v1"}, {"apiVersion": f"{RBAC_GROUP}/v1", "kind": "Role", "rules": 7}],
+    [
+        {},
+        {"kind": 5, "apiVersion": "v1"},
+        {"kind": "Pod", "apiVersion": "../v1"},
+        {"kind": "../x", "apiVersion": "v1"},
+        {"apiVersion": f"{RBAC_GROUP}/v1", "kind": "Role", "rules": 7},
+    ],
 )
 def test_what_is_no_object_asks_for_nothing_more_than_its_kind(broken: Any) -> None:
     rows = permissions([zone("a", None, broken)])
@@ -165,7 +176,7 @@ def test_what_is_printed_is_the_table_and_nothing_else() -> None:
     ]
     assert rules == [
         (
-            f"hanse-{row.account}",
+            f"hanse:hanse-{row.account}",
             {"apiGroups": [row.group], "resources": [*row.resources], "verbs": [*row.verbs]}
             | ({"resourceNames": [*row.names]} if row.names else {}),
         )
@@ -182,8 +193,45 @@ def test_accounts_are_called_as_the_platform_says() -> None:
         platform(accounts={"namespace": "ops", "management": "keeper", "metering": "counter"}), [zone()]
     )
     objects = [document.value for document in yaml.parse(made.text.encode(), "out").documents]
-    assert {o["metadata"]["name"] for o in objects} == {"ops", "keeper", "counter"}
+    assert {o["metadata"]["name"] for o in objects} == {
+        "ops",
+        "keeper",
+        "counter",
+        "hanse:keeper",
+        "hanse:counter",
+    }
     assert "kubectl create token keeper -n ops" in made.notes
+
+
+def test_no_commit_can_name_an_account_so_that_a_role_of_the_cluster_is_overwritten() -> None:
+    made = bootstrap(platform(accounts={"management": "cluster-admin", "metering": "view"}), [zone()])
+    objects = [document.value for document in yaml.parse(made.text.encode(), "out").documents]
+    of_all = {o["metadata"]["name"] for o in objects if o["kind"].startswith("ClusterRole")}
+    assert of_all == {"hanse:cluster-admin", "hanse:view"}
+    assert {o["roleRef"]["name"] for o in objects if "roleRef" in o} == of_all
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        {"management": "hanse", "metering": "hanse"},  # the second role would overwrite the first
+        {"namespace": "kube-system"},
+        {"namespace": "default"},
+        {"namespace": "hanse\n"},
+    ],
+)
+def test_accounts_are_two_and_not_among_the_clusters_own(accounts: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        bootstrap(platform(accounts=accounts), [zone()])
+
+
+def test_signs_that_a_terminal_obeys_are_not_printed_and_mean_the_same() -> None:
+    role = 'a\x1b[2J\x9b\x7f"\U000e0001b😀'
+    made = bootstrap(platform(), [zone(roles={"user": role})]).text
+    assert made.replace("\n", "").isprintable()
+    objects = [document.value for document in yaml.parse(made.encode(), "out").documents]
+    names = [n for o in objects for rule in o.get("rules", ()) for n in rule.get("resourceNames", ())]
+    assert role in names
 
 
 def test_every_rule_says_why() -> None:
@@ -231,6 +279,20 @@ def test_no_prefix_is_said_and_groups_that_nobody_reads_are_not_asked_for() -> N
     assert "groups" not in flags
     (document,) = yaml.parse(bootstrap(plain, [], "config").text.encode(), "out").documents
     assert document.value["jwt"][0]["claimMappings"] == {"username": {"claim": "oid", "prefix": ""}}
+
+
+@pytest.mark.parametrize(
+    "oidc",
+    [
+        {"clientId": "kubernetes\n--anonymous-auth=true"},
+        {"usernameClaim": "sub --insecure-port=1"},
+        {"groupsClaim": "g\n"},
+        {"issuer": "https://id.example.org\n"},
+    ],
+)
+def test_no_value_can_write_a_second_flag(oidc: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        bootstrap(platform(oidc=OIDC | oidc), [], "flags")
 
 
 def test_without_an_issuer_there_is_no_sign_in_to_print() -> None:

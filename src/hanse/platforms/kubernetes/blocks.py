@@ -65,36 +65,48 @@ _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Amount = Annotated[int, Meta(ge=0)]
-Prefix = Annotated[str, Meta(max_length=255)]
+Prefix = Annotated[
+    str, Meta(pattern=r"^[!-~]{0,255}(?!\n)$", description="at most 255 letters, digits and signs of ASCII")
+]
+Word = Annotated[
+    str, Meta(pattern=r"^[!-~]{1,255}(?!\n)$", description="1 to 255 letters, digits and signs of ASCII")
+]
+"""Goes into a flag of the API server: a blank, or a second line, would be read as something else there."""
 MetadataKey = Annotated[
     str,
     Meta(
-        pattern=rf"^({_DOMAIN}/)?{_LABEL_NAME}$",
+        pattern=rf"^({_DOMAIN}/)?{_LABEL_NAME}(?!\n)$",
         description="a key such as cost-center or example.org/cost-center",
     ),
 ]
 LabelName = Annotated[
     str,
-    Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="1 to 63 of a-z, 0-9 and '-'"),
+    Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$", description="1 to 63 of a-z, 0-9 and '-'"),
 ]
 ClusterRoleName = Annotated[
     str,
-    Meta(pattern=r"^[^/%\s]{1,200}$", description="the name of a ClusterRole: no blank, no / and no %"),
+    Meta(pattern=r"^[^/%\s]{1,200}(?!\n)$", description="the name of a ClusterRole: no blank, no / and no %"),
 ]
 NamespacePattern = Annotated[
     str,
     Meta(
-        pattern=r"^([a-z0-9-]|\{(workspace|project)\})+$",
+        pattern=r"^([a-z0-9-]|\{(workspace|project)\})+(?!\n)$",
         description="a-z, 0-9 and '-', with {workspace} and {project}",
     ),
 ]
 GroupPattern = Annotated[
-    str, Meta(pattern=r"^[^{}]*\{group\}[^{}]*$", max_length=255, description="text with {group} in it")
+    str, Meta(pattern=r"^[^{}]*\{group\}[^{}]*(?!\n)$", max_length=255, description="text with {group} in it")
 ]
 Quantity = str | int | float
 """An amount as Kubernetes writes it, such as `500m`, `2` or `1.5Gi`; `quantity.canonical` reads it."""
 Policy = Literal["deny-ingress", "deny-egress", "allow-same-namespace", "allow-dns", "allow-internet"]
 Level = Literal["privileged", "baseline", "restricted"]
+
+
+def is_kept(namespace: str) -> bool:
+    """Whether a namespace of that name is the cluster's own."""
+    whole, beginning = RESERVED_NAMESPACES
+    return namespace == whole or namespace.startswith(beginning)
 
 
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -152,10 +164,10 @@ class Tags(Block, frozen=True, kw_only=True):
 class Oidc(Block, frozen=True, kw_only=True):
     """How the API server is told to trust the issuer of people's tokens; only `hanse bootstrap` reads it."""
 
-    issuer: Annotated[str, Meta(pattern=r"^https://\S+$", description="an https URL")]
-    client_id: Text
-    username_claim: Text = "sub"
-    groups_claim: Text = "groups"
+    issuer: Annotated[str, Meta(pattern=r"^https://[!-~]+(?!\n)$", description="an https URL")]
+    client_id: Word
+    username_claim: Word = "sub"
+    groups_claim: Word = "groups"
 
 
 class Accounts(Block, frozen=True, kw_only=True):
@@ -164,6 +176,13 @@ class Accounts(Block, frozen=True, kw_only=True):
     namespace: LabelName = "hanse-system"
     management: LabelName = "hanse-management"
     metering: LabelName = "hanse-metering"
+
+    def __post_init__(self) -> None:
+        """Two accounts, and none that the cluster has already for itself."""
+        if self.management == self.metering:
+            raise ValueError("management and metering are two accounts, and need two names")
+        if is_kept(self.namespace):
+            raise ValueError(f"the namespace {self.namespace} is kept for the cluster's own accounts")
 
 
 class PlatformBlock(Block, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from itertools import groupby
 
 import msgspec
 
-from hanse.platforms.kubernetes.blocks import MANAGED_BY, Oidc, PlatformBlock
+from hanse.platforms.kubernetes.blocks import MANAGED_BY, OWN_NAME, Oidc, PlatformBlock
 from hanse.platforms.kubernetes.permissions import RBAC_GROUP, Permission, permissions
 from hanse.ports.platform import Bootstrap, PlatformIdentity, PlatformUnavailable, Zone
 
@@ -45,15 +45,22 @@ def _objects(platform: str, block: PlatformBlock, zones: Sequence[Zone]) -> Iter
     for name in names.values():
         yield _lines(*_object("v1", "ServiceAccount", name, accounts.namespace))
     for account, rows in groupby(permissions(zones), lambda row: row.account):
-        yield _lines(*_object(f"{RBAC_GROUP}/v1", "ClusterRole", names[account]), "rules:", *_rules(rows))
+        yield _lines(
+            *_object(f"{RBAC_GROUP}/v1", "ClusterRole", _of_all(names[account])), "rules:", *_rules(rows)
+        )
     for name in names.values():
         yield _lines(
-            *_object(f"{RBAC_GROUP}/v1", "ClusterRoleBinding", name),
+            *_object(f"{RBAC_GROUP}/v1", "ClusterRoleBinding", _of_all(name)),
             "# To the whole cluster, since namespaces come and go and RBAC knows no pattern for their names.",
-            f"roleRef: {{apiGroup: {RBAC_GROUP}, kind: ClusterRole, name: {_text(name)}}}",
+            f"roleRef: {{apiGroup: {RBAC_GROUP}, kind: ClusterRole, name: {_text(_of_all(name))}}}",
             "subjects:",
             f"- {{kind: ServiceAccount, name: {_text(name)}, namespace: {_text(accounts.namespace)}}}",
         )
+
+
+def _of_all(account: str) -> str:
+    """What an account's ClusterRole and ClusterRoleBinding are called: no commit can name it `cluster-admin`."""
+    return f"{OWN_NAME}:{account}"
 
 
 def _object(version: str, kind: str, name: str, namespace: str = "") -> Iterator[str]:
@@ -147,8 +154,10 @@ def _configuration(block: PlatformBlock, oidc: Oidc) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """A text as YAML: JSON is YAML."""
-    return json.dumps(value, ensure_ascii=False)
+    """A text as YAML: JSON is YAML, but for signs that YAML has not and a terminal may obey."""
+    return "".join(
+        c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _lines(*lines: str) -> str:

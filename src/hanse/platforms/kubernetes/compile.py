@@ -27,10 +27,10 @@ from hanse.platforms.kubernetes.blocks import (
     OWN_NAME,
     POD_SECURITY,
     QUOTAS,
-    RESERVED_NAMESPACES,
     RESERVED_SUBJECTS,
     LandingZoneBlock,
     PlatformBlock,
+    is_kept,
 )
 from hanse.platforms.kubernetes.limits import Wrong, limit_range
 from hanse.platforms.kubernetes.objects import Object, Values, objects
@@ -168,14 +168,13 @@ class _Compiling:
                 f"by the pattern '{self.platform.names.namespace}' of {self.platform_source}",
             )
             advice = "choose another name, or another pattern"
-        own, kept = RESERVED_NAMESPACES
         if len(name) > NAME_LENGTH:
             code, why = "name-too-long", f"has {len(name)} characters, and Kubernetes takes {NAME_LENGTH}"
         elif not _NAME.fullmatch(name):
             code, why = "not-allowed", "is no name: that is a-z, 0-9 and '-', with no '-' at either end"
         elif name == accounts:
             code, why = "reserved-name", "is that of Hanse's own accounts"
-        elif name == own or name.startswith(kept):
+        elif is_kept(name):
             code, why = "reserved-name", "is kept for the cluster itself"
         else:
             return
@@ -199,6 +198,18 @@ class _Compiling:
         for limit, amounts in (("default", quotas.default), ("max", quotas.max)):
             for name in amounts:
                 self._known_quota(name, self.landing_zone_source, ("kubernetes", "quotas", limit, name))
+        for name, given in quotas.default.items():
+            if name in quotas.max and given > quotas.max[name]:
+                message = f"default {name} of {given} is more than max of {quotas.max[name]}"
+                where = ("kubernetes", "quotas", "default", name)
+                self._problem(
+                    "error",
+                    "out-of-range",
+                    message,
+                    "lower it, or raise max",
+                    self.landing_zone_source,
+                    where,
+                )
         for name, asked in self.intent.quotas.items():
             self._known_quota(name, self.source, ("tenants",))
             if asked < 0:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from hanse.platforms.kubernetes import auth
 from hanse.platforms.kubernetes.blocks import PlatformBlock
 from hanse.platforms.kubernetes.client import Broken, Failed, Kubernetes, unavailable
-from hanse.platforms.kubernetes.paths import CLUSTER_ROLES
+from hanse.platforms.kubernetes.paths import CLUSTER_ROLES, path_of
 from hanse.platforms.kubernetes.permissions import (
     MANAGEMENT,
     RBAC_GROUP,
@@ -281,7 +281,7 @@ class _Examination:
 
     async def _role(self, name: str) -> None:
         try:
-            role = await self.client.find(f"{CLUSTER_ROLES}/{name}", _ClusterRole, "get clusterrole")
+            role = await self.client.find(path_of(CLUSTER_ROLES, name), _ClusterRole, "get clusterrole")
         except Failed as error:
             if error.code != 403:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -61,6 +61,8 @@ MADE_BY_HANSE = frozenset(
 METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 """Fields of metadata that a manifest may have; the others are the API server's."""
 NAMESPACE = "${namespace}"
+MAX_LENGTH = 1_500_000
+"""Of an object, in characters of its JSON: etcd takes requests of 1.5 MiB (etcd.io, "System limits")."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _API_VERSION = re.compile(r"(?:([a-z0-9]([a-z0-9.-]*[a-z0-9])?)/)?v[0-9][a-z0-9]*")
@@ -107,7 +109,7 @@ def objects(files: Mapping[str, str], values: Values) -> tuple[list[Object], lis
     `files` are those of the landing zone by path, each the canonical JSON of its documents.
     """
     found: dict[tuple[str, str, str], Object] = {}
-    problems: list[Problem] = []
+    problems: dict[Problem, None] = {}
     for path, text in sorted(files.items()):
         for number, document in enumerate(_documents(text)):
             reading = _Reading(file_source(path, number), values, problems)
@@ -119,13 +121,23 @@ def objects(files: Mapping[str, str], values: Values) -> tuple[list[Object], lis
                 where = "this file" if first.path == path else first.path
                 message = f"{made.kind} '{document['metadata']['name']}' stands in {where} already"
                 reading.wrong("second-object", message, "keep one of the two", ("metadata", "name"))
-    return list(found.values()), problems
+    return list(found.values()), list(problems)
+
+
+def is_version(value: object) -> TypeGuard[str]:
+    """Whether it is written as an `apiVersion` is, such as `apps/v1`."""
+    return isinstance(value, str) and _API_VERSION.fullmatch(value) is not None
+
+
+def is_kind(value: object) -> TypeGuard[str]:
+    """Whether it is written as a `kind` is."""
+    return isinstance(value, str) and _KIND.fullmatch(value) is not None
 
 
 class _Reading:
     """One document on its way to an object."""
 
-    def __init__(self, source: str, values: Values, problems: list[Problem]) -> None:
+    def __init__(self, source: str, values: Values, problems: dict[Problem, None]) -> None:
         self.source = source
         self.values = values
         self.problems = problems
@@ -146,6 +158,11 @@ class _Reading:
         metadata = {k: v for k, v in rendered["metadata"].items() if k not in ("name", "namespace") and v}
         rest = {key: value for key, value in rendered.items() if key != "metadata"}
         manifest = encode({**rest, "metadata": metadata} if metadata else rest).decode()
+        if len(manifest) > MAX_LENGTH:
+            message = f"this object has more than {MAX_LENGTH:,} characters"
+            advice = "make several of it: a cluster's etcd takes no request of more than 1.5 MiB"
+            self.wrong("too-large", message, advice)
+            return None
         return Object(rendered["apiVersion"], rendered["kind"], rendered["metadata"]["name"], manifest, path)
 
     def wrong(self, code: str, message: str, advice: str, steps: _Steps = ()) -> None:
@@ -154,17 +171,16 @@ class _Reading:
         self._tell(Problem("error", code, message, advice, self.source, steps))
 
     def _tell(self, problem: Problem) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.problems[problem] = None  # each once, in order
 
     # What it is, as the file says it
 
     def _head(self, document: dict[str, Any]) -> None:
-        for name, pattern, example in (("apiVersion", _API_VERSION, "v1"), ("kind", _KIND, "ConfigMap")):
+        for name, fits, example in (("apiVersion", is_version, "v1"), ("kind", is_kind, "ConfigMap")):
             value = document.get(name)
             if name not in document:
                 self.wrong("missing-field", f"missing field '{name}'", f"add '{name}: …', such as {example}")
-            elif not isinstance(value, str) or not pattern.fullmatch(value):
+            elif not fits(value):
                 message = f"this is no {name} of Kubernetes"
                 self.wrong(
                     "not-allowed", message, f"write one such as {example}, without placeholders", (name,)

@@ -37,6 +37,7 @@ from hanse.platforms.kubernetes.paths import (
     THINGS,
     collection,
     object_part,
+    path_of,
     within,
 )
 from hanse.platforms.kubernetes.wire import Binding, ClusterBinding, Named, Namespace, Object
@@ -172,7 +173,7 @@ class _Reading:
         if name in self.ours:
             return
         try:
-            one = await self.client.find(f"{NAMESPACES}/{name}", Namespace, "get namespace")
+            one = await self.client.find(path_of(NAMESPACES, name), Namespace, "get namespace")
         except Trouble as error:
             self._cannot(NAMESPACE, error)
             return
@@ -272,7 +273,7 @@ class _Reading:
         if native is None:
             kind, _, name = str(dict(find.by)["name"]).partition("/")
             try:
-                there = await self.client.find(f"{CLUSTER_ROLES}/{name}", Named, "get clusterrole")
+                there = await self.client.find(path_of(CLUSTER_ROLES, name), Named, "get clusterrole")
             except Trouble as error:
                 self._cannot("role", error)
                 self.found[find] = ()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+_PLAIN = ":@!$&'()*+,;="
+"""What may stand in a segment of a path as it is, beside letters, digits and `-._~` (RFC 3986, 3.3)."""
 RBAC_GROUP = "rbac.authorization.k8s.io"
 RBAC = f"{RBAC_GROUP}/v1"
 NETWORKING = "networking.k8s.io/v1"
@@ -16,6 +20,11 @@ def within(path: str, namespace: str) -> str:
     """The path of the objects of a collection that are in one namespace."""
     base, _, plural = path.rpartition("/")
     return f"{base}/namespaces/{namespace}/{plural}"
+
+
+def path_of(path: str, name: str) -> str:
+    """The path of an object of a collection. A name may hold what means something in a path, such as `?` or `#`."""
+    return f"{path}/{quote(name, safe=_PLAIN)}"
 
 
 def object_part(api_version: str, kind: str, name: str) -> str:

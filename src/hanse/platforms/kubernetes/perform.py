@@ -32,6 +32,7 @@ from hanse.platforms.kubernetes.paths import (
     SORTS,
     THINGS,
     collection,
+    path_of,
     within,
 )
 from hanse.platforms.kubernetes.wire import Namespace, Object, Subject, Traced, Versioned
@@ -161,7 +162,7 @@ class _OnNamespace:
         self.organization = identity.organization
         self.step = step
         self.name = step.native_id or str(step.after.get("name", ""))
-        self.path = f"{NAMESPACES}/{self.name}"
+        self.path = path_of(NAMESPACES, self.name)
 
     async def perform(self) -> Outcome:
         with self.memory.writing(NAMESPACES, "", self.name):
@@ -324,7 +325,7 @@ class _OnThing:
         self.step = step
         self.namespace, self.name = _place(step)
         self.collection = THINGS[step.kind]
-        self.path = f"{within(self.collection, self.namespace)}/{self.name}"
+        self.path = path_of(within(self.collection, self.namespace), self.name)
 
     async def perform(self) -> Outcome:
         with self.memory.writing(self.collection, self.namespace, self.name):
@@ -429,7 +430,7 @@ class _OnObject:
                 "take the manifest out of the landing zone",
             )
         path = collection(api_version, known.name)
-        at = f"{within(path, self.namespace)}/{self.name}"
+        at = path_of(within(path, self.namespace), self.name)
         how = self._delete if self.step.action == "delete" else self._apply
         with self.memory.writing(path, self.namespace, self.name):
             return await how(path, at, api_version, sort)
@@ -509,7 +510,7 @@ class _OnBinding:
             "subjects": [{"apiGroup": RBAC_GROUP, "kind": self.subject.kind, "name": self.subject.identity}],
         }
         with self.memory.writing(BINDINGS, self.namespace, at):
-            self.memory.saw(BINDINGS, await self._put(f"{self.collection}/{at}", body))
+            self.memory.saw(BINDINGS, await self._put(path_of(self.collection, at), body))
         return Done()
 
     async def _put(self, path: str, body: Any) -> Traced:
@@ -536,7 +537,7 @@ class _OnBinding:
 
     async def _take_out(self, name: str) -> Outcome:
         """Take the subject out of a binding, and the binding away where it was the last."""
-        at = f"{self.collection}/{name}"
+        at = path_of(self.collection, name)
         for _ in range(TRIES):
             live = await self.client.find(at, Versioned, "get rolebinding")
             if live is None or facts.role(live.role_ref.kind, live.role_ref.name) != self.role:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from hanse.platforms.kubernetes.blocks import BUILT_IN_ROLES, LandingZoneBlock
+from hanse.platforms.kubernetes.objects import is_kind, is_version
 from hanse.ports.platform import Zone
 
 MANAGEMENT: Literal["management"] = "management"
@@ -73,11 +74,14 @@ def resource_of(kind: str) -> str:
 
 
 def manifests(zone: Zone) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The objects in a landing zone's folder: API version, kind and content. What is no object is passed over."""
+    """The objects in a landing zone's folder: API version, kind and content. What is no object is passed over.
+
+    What stays is fit to be part of a path, also where the manifest has errors.
+    """
     for path in sorted(zone.files):
         for document in msgspec.json.decode(zone.files[path], type=list[dict[str, Any]]):
             version, kind = document.get("apiVersion"), document.get("kind")
-            if isinstance(version, str) and isinstance(kind, str):
+            if is_version(version) and is_kind(kind):
                 yield version, kind, document
 
 
@@ -136,7 +140,7 @@ def _given_on(zone: str, kind: str, content: Mapping[str, Any]) -> Iterator[Perm
             resources, verbs, names = (
                 _texts(rule.get(field)) for field in ("resources", "verbs", "resourceNames")
             )
-            if len(names) == len(rule.get("resourceNames") or ()):
+            if resources and verbs and list(names) == (rule.get("resourceNames") or []):
                 for group in _texts(rule.get("apiGroups")):
                     yield Permission(MANAGEMENT, group, resources, verbs, why, names)
 
