@@ -203,6 +203,7 @@ PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "plugin", 
         ({"auth-provider": {"name": "oidc", "config": {"id-token": SECRET}}}, "has an auth-provider"),
         ({"token": SECRET, "as": "admin"}, "acts as somebody else"),
         ({"token": SECRET, "as-groups": ["system:masters"]}, "acts as somebody else"),
+        ({"token": SECRET, "as-user-extra": {"scopes": ["all"]}}, "acts as somebody else"),
         ({"exec": {**PLUGIN, "args": [SECRET]}}, r"signs in by a program \(plugin\)"),
         (
             {"client-certificate-data": CERTIFICATE},
@@ -237,7 +238,7 @@ def test_a_kubeconfig_alone_weakens_no_connection(tmp_path: Path, cluster: Any, 
 def test_what_the_servers_own_configuration_says_goes_before_the_kubeconfig(tmp_path: Path) -> None:
     skip = {"server": SERVER, "insecure-skip-tls-verify": True}
     assert opened(tmp_path, {"token": "x"}, skip, insecure=True).tls().verify is False
-    assert opened(tmp_path, {"token": "x"}, insecure="false").tls().verify is True
+    assert opened(tmp_path, {"token": "x"}, insecure=False).tls().verify is True
     both = {"server": SERVER, "certificate-authority": "a", "certificate-authority-data": CERTIFICATE}
     assert (
         opened(tmp_path, {"token": "x"}, both).tls().cadata == "x"
@@ -252,6 +253,15 @@ def test_an_option_that_is_not_known_is_no_option(tmp_path: Path) -> None:
     with pytest.raises(PlatformUnavailable, match="unknown options: allowExcec") as caught:
         opened(tmp_path, {"token": "x"}, allowExcec=True)
     assert "allowExec" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"insecure": "yes"}, {"insecure": 1}, {"allowExec": "true"}, {"cacert": True}, {"cacert": None}],
+)
+def test_an_option_of_another_type_is_told_and_means_nothing(tmp_path: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(PlatformUnavailable, match=f"the option {next(iter(option))} is not "):
+        opened(tmp_path, {"token": "x"}, **option)
 
 
 @pytest.mark.parametrize("source", ["", "env", "fra", "#fra", "clouds.yaml", "kubeconfig:fra"])
@@ -399,7 +409,7 @@ def answer(**status: Any) -> str:
     return f"cat <<'END'\n{json.dumps(told)}\nEND"
 
 
-@pytest.mark.parametrize("allowed", [None, False, "yes", 1])
+@pytest.mark.parametrize("allowed", [None, False])
 def test_a_plugin_runs_only_where_the_servers_own_configuration_says_true(
     tmp_path: Path, allowed: Any
 ) -> None:
@@ -477,6 +487,38 @@ def test_a_plugin_that_is_not_there_is_told_with_its_own_hint(tmp_path: Path) ->
     ) as caught:
         token_of(opened(tmp_path, user, allowExec=True))
     assert caught.value.advice == "install it so"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"env": [{"name": "A=B", "value": ""}]}, {"command": "./no-program"}],
+)
+def test_a_plugin_that_cannot_be_run_is_told(tmp_path: Path, more: Any) -> None:
+    (tmp_path / "no-program").write_bytes(b"\x7fELF\0")
+    (tmp_path / "no-program").chmod(0o700)
+    account = opened(tmp_path, {"exec": {**PLUGIN, "command": "/bin/true", **more}}, allowExec=True)
+    with pytest.raises(NotAllowed, match="cannot be run"):
+        token_of(account)
+
+
+def test_a_plugin_that_asks_for_an_authority_which_cannot_be_read_is_told(tmp_path: Path) -> None:
+    user = {"exec": {**PLUGIN, "command": "/bin/true", "provideClusterInfo": True}}
+    account = opened(tmp_path, user, {"server": SERVER, "certificate-authority": "missing"}, allowExec=True)
+    with pytest.raises(NotAllowed, match="cannot be told the cluster's authority: No such file"):
+        token_of(account)
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f" {SECRET}"])
+def test_blanks_around_a_token_in_the_kubeconfig_are_no_part_of_it(tmp_path: Path, token: str) -> None:
+    assert token_of(opened(tmp_path, {"token": token})) == SECRET
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\nX-Other: 1", f"{SECRET}é", " "])
+def test_what_is_no_token_in_the_kubeconfig_is_never_sent_nor_told(tmp_path: Path, token: str) -> None:
+    account = opened(tmp_path, {"token": token})
+    with pytest.raises(NotAllowed, match="the token of the user fra-user is empty or no token") as caught:
+        token_of(account)
+    assert SECRET not in str(caught.value)
 
 
 def test_a_plugin_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,12 +193,14 @@ class Account:
 class Fixed:
     """A token that is written in the kubeconfig, or nothing: the certificate alone proves, or nobody asks."""
 
-    def __init__(self, token: str) -> None:
-        self._proven = Proven(Secret(token) if token else None)
+    def __init__(self, token: str, told: str) -> None:
+        """`told` says whose the token is."""
+        self._token = token
+        self._told = told
 
     async def obtain(self) -> Proven:
-        """The same for ever."""
-        return self._proven
+        """The same for ever. Raises NotAllowed."""
+        return Proven(_token(self._token, self._told) if self._token else None)
 
     def forget(self) -> None:
         """There is no other."""
@@ -306,19 +308,21 @@ class Plugin:
         if program is None:
             hint = " ".join(asked.install_hint.split())
             raise self._failed("is not there", hint or "install it, or name it by its whole path")
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *asked.args,
-            env={
-                **os.environ,
-                **{row.name: row.value for row in asked.env},
-                "KUBERNETES_EXEC_INFO": self._info(),
-            },
-            cwd=self._login.folder,  # the working directory may be the manifest's
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        environment = {**os.environ, **{row.name: row.value for row in asked.env}}
+        environment["KUBERNETES_EXEC_INFO"] = self._info()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *asked.args,
+                env=environment,
+                cwd=self._login.folder,  # the working directory may be the manifest's
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except (OSError, ValueError) as error:  # such as a file that is no program, or a NUL in an argument
+            why = error.strerror if isinstance(error, OSError) else "no such command line is possible"
+            raise self._failed(f"cannot be run: {why}", _BY_HAND) from None
         try:
             async with asyncio.timeout(EXEC_SECONDS):
                 printed, _ = await process.communicate()
@@ -357,9 +361,15 @@ class Plugin:
         spec: dict[str, Any] = {"interactive": False}
         if self._asked.provide_cluster_info:
             cluster = self._login.cluster
-            authority = cluster.certificate_authority_data or (
-                Path(cluster.certificate_authority).read_bytes() if cluster.certificate_authority else b""
-            )
+            try:
+                authority = cluster.certificate_authority_data or (
+                    Path(cluster.certificate_authority).read_bytes() if cluster.certificate_authority else b""
+                )
+            except OSError as error:
+                raise self._failed(
+                    f"cannot be told the cluster's authority: {error.strerror}",
+                    "check certificate-authority in the kubeconfig",
+                ) from None
             spec["cluster"] = {"server": self._endpoint} | (
                 {"certificate-authority-data": base64.b64encode(authority).decode()} if authority else {}
             )
@@ -421,11 +431,8 @@ def _proof(credential: Credential, login: Login) -> Proof:
     if user.exec:
         return Plugin(user.exec, login, credential.endpoint)
     # As client-go has it: a file that can be read goes before a token beside it (its comment on AuthInfo.TokenFile).
-    proof: Proof = (
-        TokenFile(Path(user.token_file), f"of the user {login.user_name}")
-        if user.token_file
-        else Fixed(user.token)
-    )
+    whose = f"of the user {login.user_name}"
+    proof: Proof = TokenFile(Path(user.token_file), whose) if user.token_file else Fixed(user.token, whose)
     if user.client_certificate or user.client_certificate_data:
 
         def read() -> tuple[bytes, bytes]:
@@ -463,6 +470,12 @@ def _check_binding(credential: Credential) -> None:
             f"{_told(credential)}: unknown options: {', '.join(unknown)}",
             f"known are {', '.join(sorted(OPTIONS))}",
         )
+    for name in sorted(credential.options):
+        wanted, words = (str, "the path of a file") if name == "cacert" else (bool, "true or false")
+        if not isinstance(credential.options[name], wanted):
+            raise PlatformUnavailable(
+                f"{_told(credential)}: the option {name} is not {words}", f"write {words}, without quotes"
+            )
 
 
 def _check_cluster(credential: Credential, login: Login) -> None:
@@ -497,7 +510,7 @@ def _check_user(credential: Credential, login: Login) -> None:
             f"{whose} has an auth-provider, which Kubernetes knows no longer since 1.26",
             "use an exec plugin of the provider, or a service account's token",
         )
-    if user.impersonate or user.impersonate_uid or user.impersonate_groups:
+    if user.impersonate or user.impersonate_uid or user.impersonate_groups or user.impersonate_extra:
         raise PlatformUnavailable(
             f"{whose} acts as somebody else (`as`)", "bind a credential of the account that shall act"
         )

@@ -68,6 +68,7 @@ class User(Struct, frozen=True, rename="kebab"):
     impersonate: str = field(name="as", default="")
     impersonate_uid: str = field(name="as-uid", default="")
     impersonate_groups: tuple[str, ...] = field(name="as-groups", default=())
+    impersonate_extra: dict[str, Any] = field(name="as-user-extra", default={})
     username: str = ""
     password: str = ""
     auth_provider: dict[str, Any] | None = None
