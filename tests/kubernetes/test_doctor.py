@@ -229,6 +229,22 @@ async def serving(answer: Callable[[web.Request], web.Response]) -> AsyncIterato
         await runner.cleanup()
 
 
+async def test_a_server_that_takes_the_caller_for_nobody_is_told_and_doctor_is_not_named_again(
+    patient: Patient,
+) -> None:
+    def answer(request: web.Request) -> web.Response:
+        if request.path == "/version":
+            return web.json_response({"gitVersion": "v1.36.3"})
+        return web.json_response({"message": "hunter2"}, status=403)
+
+    async with serving(answer) as url:
+        checks = await patient.examined("x", BASE, endpoint=url)
+    assert checks[-1].message.startswith("the API server takes who calls for nobody")
+    assert "client certificate" in checks[-1].advice
+    assert "hunter2" not in str(checks)
+    assert "hanse doctor" not in str(checks)
+
+
 @pytest.mark.parametrize("body", ["", "<html>hunter2</html>", "[]", '{"gitVersion": "hunter2"}'])
 async def test_another_server_is_told_without_its_words(patient: Patient, body: str) -> None:
     async with serving(lambda _: web.Response(text=body, content_type="application/json")) as url:

@@ -58,8 +58,11 @@ def test_the_first_acceptance_needs_a_person_or_the_commits_name(world: World) -
     result = world.run("apply", "--yes", "--first", "0" * 40)
     assert result.exit_code == 1
     assert world.writes == []
-    assert world.run("apply", "--yes", "--first", head[:7]).exit_code == 1
-    result = world.run("apply", "--yes", "--first", head[:12])
+    result = world.run("apply", "--yes", "--first", head[:6])
+    assert result.exit_code == 1
+    assert f"names no more than {head[:6]} of the commit" in result.output
+    assert world.writes == []
+    result = world.run("apply", "--yes", "--first", head[:7])  # as `git rev-parse --short` gives it
     assert result.exit_code == 0, result.output
     assert "everything holds" in result.output
 
@@ -150,6 +153,7 @@ def test_a_platform_that_is_away_is_told_and_the_exit_code_is_1(applied: World) 
     result = applied.run("plan")
     assert result.exit_code == 1
     assert "south could not be read" in result.output
+    assert "everything is as declared" not in result.output
     assert applied.run("apply", "--yes").exit_code == 1
     result = applied.run("status")
     assert result.exit_code == 1

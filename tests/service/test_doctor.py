@@ -121,6 +121,22 @@ def test_the_credential_is_the_one_that_the_server_binds(world: World, asked: As
     ]  # fmt: skip
 
 
+def test_what_does_not_fit_a_line_goes_on_below_its_beginning(
+    world: World, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hanse.cli.render.WIDE", 24)
+    asked.checks = [
+        Check("right", "error", "it may not list all namespaces", "give it the right to list them")
+    ]
+    lines = world.run("doctor", "north").stdout.splitlines()
+    assert lines[:4] == [
+        "✗ right: it may not list",
+        "  all namespaces",
+        "  give it the right to",
+        "  list them",
+    ]
+
+
 def test_an_error_ends_with_1_and_json_says_what_the_text_says(world: World, asked: Asked) -> None:
     asked.checks = [*CHECKS, Check("kind", "error", "unknown\x1b[2J", "install it")]
     result = world.run("doctor", "north")

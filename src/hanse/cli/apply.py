@@ -19,6 +19,9 @@ from hanse.service.apply import Applied, begin, carry_out_file, finish, replan
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import Planned, Selection, plan, read_plan_file
 
+FEWEST = 7
+"""Digits of a commit that name it; so many git itself shows."""
+
 
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False))
@@ -81,10 +84,12 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
     if proposal.head is None:
         short = proposal.commit[:SHORT]
         if first:
-            if len(first) < SHORT or not proposal.commit.startswith(first):
+            if not proposal.commit.startswith(first):
                 raise Trouble(
                     f"--first names {first}, and the head is {short}", f"look at {short} before you accept it"
                 )
+            if len(first) < FEWEST:
+                raise Trouble(f"--first names no more than {first} of the commit", f"write {short}")
         elif not at_terminal():
             raise Trouble(
                 "nothing was accepted before, and the first acceptance needs a person",

@@ -41,14 +41,17 @@ def _show(checks: list[Check]) -> None:
     out = console()
     for check, following in zip_longest(checks, checks[1:]):
         mark, colour = MARKS[check.state]
-        line = Text(f"{mark} ", style=f"bold {colour}")
-        line.append(f"{check.what}: ", style="bold default")
-        line.append(plain(check.message), style="not bold default")
+        sign = Text(f"{mark} ", style=f"bold {colour}")
+        line = Text(f"{check.what}: ", style="bold")
+        line.append(plain(check.message), style="not bold")
         if check.advice and (
             following is None or following.advice != check.advice
         ):  # once for several in a row
-            line.append(f"\n  {plain(check.advice)}", style="not bold dim default")
-        out.print(line)
+            line.append(f"\n{plain(check.advice)}", style="not bold dim")
+        for part in line.wrap(out, out.width - len(sign)):
+            part.rstrip()
+            out.print(sign + part)
+            sign = Text("  ")
     errors = sum(check.state == "error" for check in checks)
     warnings = sum(check.state == "warning" for check in checks)
     well = "[bold green]It can be used[/]" if not errors else "[bold red]It cannot be used as it is[/]"

@@ -92,7 +92,9 @@ def show(planned: Planned, *, briefly: bool = False) -> None:
         changed = len(proposal.acceptance.changed) if proposal.acceptance else 0
         summary = f"Nothing to do on the platforms; {count(changed, 'owner')} would be accepted anew"
     partly = survey.unavailable or survey.unread()
-    out.print(f"As far as seen: {summary}" if partly else f"[bold]{summary}[/bold]")
+    if partly:
+        summary = f"Not all could be read; as far as seen: {summary if survey.steps else 'nothing to do'}"
+    out.print(f"[bold]{summary}[/bold]")
 
 
 def _accepts_anew(proposal: Proposal) -> bool:

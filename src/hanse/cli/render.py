@@ -103,16 +103,34 @@ class Names:
         attributes = step.after if step.action in ("create", "adopt") else step.before
         if step.action == "update":
             changes = "; ".join(
-                f"{name} {self.value(step.before.get(name))} → {self.value(value)}"
-                for name, value in step.after.items()
+                f"{name} {self._change(step.before.get(name), value)}" for name, value in step.after.items()
             )
-            return f"{step.kind} {self._names.get(step.key, step.key.part)}: {changes}"
+            return f"{self._thing(step, self._names.get(step.key, ''))}: {changes}"
         name = attributes.get("name")
         if isinstance(name, str):
             lost = f" ({step.loses} lose access by it)" if step.loses else ""
             taken = f" (takes over {step.native_id})" if step.action == "adopt" else ""
-            return f"{step.kind} {name}{taken}{lost}"
+            return f"{self._thing(step, name)}{taken}{lost}"
         return f"{step.kind} {self._link(step.kind, attributes)}"
+
+    def _change(self, before: Value, after: Value) -> str:
+        """From what to what; of a list only that which differs."""
+        if isinstance(before, tuple) and isinstance(after, tuple) and before and after:
+            gone = tuple(item for item in before if item not in after)
+            new = tuple(item for item in after if item not in before)
+            if gone and new:
+                return f"{self.value(gone)} → {self.value(new)}"
+            if gone or new:
+                return f"+ {self.value(new)}" if new else f"- {self.value(gone)}"
+        return f"{self.value(before)} → {self.value(after)}"
+
+    def _thing(self, step: Step, name: str) -> str:
+        """Its kind, the sort of it where the key tells one, and its name."""
+        kind, part = step.kind, step.key.part
+        if not name:
+            return f"{kind} {part}"
+        sort = part.removeprefix(f"{kind}/").rpartition("/")[0]
+        return f"{kind} {sort}/{name}" if sort else f"{kind} {name}"
 
     def _link(self, kind: str, attributes: Mapping[str, Value]) -> str:
         """Who, then what they get: `ben@example.org → group shop-prod-admin`."""

@@ -31,7 +31,8 @@ def command(
         kind, subject = ("user", user) if user else ("group", group)
         await revoke(estate, project, "user" if kind == "user" else "group", subject or "", role, reason)
         console().print(
-            f"[green]Revoked:[/] {kind} {subject} on {project}. `hanse apply` takes the access away."
+            f"[green]Revoked:[/] {role or 'every role'} of {kind} {subject} on {project}. The next `hanse apply`, or a "
+            "`hanse serve` that runs, takes the access away."
         )
         return OK
 

@@ -53,6 +53,8 @@ _NUL: _Finding = ("control-character", "this text contains a NUL character", "ta
 _TOO_DEEP: _Finding = ("too-deep", f"this is nested more than {MAX_DEPTH} levels deep", "make it flatter")
 _ADVICE = {
     "tabs disallowed": "indent with spaces",
+    "found a tab": "indent with spaces",
+    "did not find expected ',' or '}'": "close the brace, or quote the value if it holds braces, as ${...} does",
     "cannot start any token": "indent with spaces; quote the value if it begins with @, ` or %",
     "did not find expected key": "check the indentation",
     "did not find expected '-' indicator": "check the indentation",

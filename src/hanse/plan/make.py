@@ -484,7 +484,7 @@ class _Comparison:
             )
         else:
             self._remark(
-                f"unknown-{find.kind}", f"there is no {find}; {resource.kind} {resource.key.part} waits for it",
+                f"unknown-{find.kind}", f"there is no {find}; {_told(resource)} waits for it",
                 f"make the {find.kind} on the platform, or name another one in the manifest", resource.key,
             )  # fmt: skip
 
@@ -622,8 +622,14 @@ def _link(attributes: Mapping[str, Value]) -> str:
     return ", ".join(
         f"{name} {value.key.part if isinstance(value, Ref) else value.name or value.id}"
         for name, value in attributes.items()
-        if isinstance(value, Ref | Native)
+        if isinstance(value, Native) or (isinstance(value, Ref) and value.key.part != name)
     )
+
+
+def _told(resource: Resource) -> str:
+    """Its kind and part, where the part does not say the kind already."""
+    kind, part = resource.kind, resource.key.part
+    return part if part.startswith(f"{kind}/") else f"{kind} {part}"
 
 
 def _remark_order(remark: Remark) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -145,9 +146,7 @@ class Http:
         except ssl.SSLError as error:
             raise NotSent(f"{self._endpoint}: {_in_short(error)}") from None
         except OSError as error:  # TimeoutError is one
-            raise NotSent(
-                f"{self._endpoint}: no connection ({error.strerror or type(error).__name__})"
-            ) from None
+            raise NotSent(f"{self._endpoint}: no connection ({_of_system(error)})") from None
         shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
         writer.close()
         with suppress(OSError):
@@ -240,8 +239,12 @@ class Http:
         try:
             return tls.context()
         except OSError as error:
+            closed = [
+                path for path in (tls.cacert, tls.cert, tls.key) if path and not os.access(path, os.R_OK)
+            ]
+            which = " and ".join(closed) or "a certificate file"
             raise NotAllowed(
-                f"{self._endpoint}: a certificate file cannot be used ({error.strerror or 'no such data'})",
+                f"{self._endpoint}: {which} cannot be used ({error.strerror or 'no such data'})",
                 "check the certificates and keys of the credential, and `cacert`, `cert` and `key` in the server's own "
                 "configuration",
             ) from None
@@ -284,13 +287,19 @@ def _in_short(error: BaseException) -> str:
         case aiohttp.ConnectionTimeoutError():
             return "no connection in time"
         case aiohttp.ClientConnectorError():
-            return f"no connection ({error.os_error.strerror or type(error.os_error).__name__})"
+            return f"no connection ({_of_system(error.os_error)})"
         case TimeoutError():
             return "no reply in time"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | aiohttp.ClientOSError():
             return "the connection broke"
         case _:
             return type(error).__name__
+
+
+def _of_system(error: OSError) -> str:
+    """The system's own words for it; those of asyncio repeat the address."""
+    known = error.errno is not None and error.errno > 0  # below zero are those of looking up a name
+    return os.strerror(error.errno or 0) if known else error.strerror or type(error).__name__
 
 
 def _verify_code(error: BaseException) -> int:

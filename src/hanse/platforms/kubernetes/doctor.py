@@ -143,7 +143,8 @@ class _Examination:
             await self._who()
             await self._rights()
             await self._beyond()
-            await asyncio.gather(*(self._role(name) for name in mapped_roles(self.zones)))
+            for name in mapped_roles(self.zones):
+                await self._role(name)
             for version, kind in dict.fromkeys((v, k) for zone in self.zones for v, k, _ in manifests(zone)):
                 await self._kind(version, kind)
         except PlatformUnavailable as error:
@@ -185,7 +186,16 @@ class _Examination:
             raise PlatformUnavailable(
                 "no Kubernetes API server answers at the bound endpoint", "bind the address of one"
             )
-        await self.client.discover()
+        try:
+            await self.client.discover()
+        except Failed as error:
+            if error.code != 403:
+                raise
+            raise PlatformUnavailable(
+                "the API server takes who calls for nobody: it does not even tell which kinds it has",
+                "is the client certificate signed by the cluster's own authority? If it is, the account lacks the "
+                "ClusterRole system:discovery, which every account has by default",
+            ) from None
         if (int(found[1]), int(found[2])) < APPLY_SINCE:
             self._add(
                 "version",
