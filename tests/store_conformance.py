@@ -492,6 +492,7 @@ class StoreConformance:
         assert [row.owner async for row in store.owners("fra")] == [owners[3], owners[0]]
         assert await store.count("fra") == 2
         assert await store.count("nowhere") == 0
+        assert await store.platforms() == {"fra", "fra-2", "mun"}
 
     async def test_rows_are_told_by_owner_whatever_their_number(self, store: Store) -> None:
         owners = [Tenant("fra", "shop", f"p-{number}") for number in range(MANY)]

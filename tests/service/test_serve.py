@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,10 +83,10 @@ class Served:
         await self.until(lambda: self.world.clock.at >= end, seconds + LONG_TICK)
         await asyncio.sleep(0.02)
 
-    async def settled(self) -> None:
-        """Until the first sweeps are over and nothing is under way."""
-        names = set(self.world.clouds)
-        await self.until(lambda: {swept.platform for swept in self.of(Swept)} == names, 20)
+    async def settled(self, names: Collection[str] = ()) -> None:
+        """Until the first sweeps, of all platforms or of these, are over and nothing is under way."""
+        wanted = set(names or self.world.clouds)
+        await self.until(lambda: {swept.platform for swept in self.of(Swept)} == wanted, 20)
         await self.until(lambda: bool(self.of(Judged)), 20)
         await self.quiet(1)
 
@@ -107,15 +107,15 @@ def clocked(applied: World) -> World:
 
 
 @asynccontextmanager
-async def served(world: World) -> AsyncIterator[Served]:
-    """Serving, until the end of the block."""
+async def served(world: World, platforms: Collection[str] = ()) -> AsyncIterator[Served]:
+    """Serving, until the end of the block; all platforms, where none are named, are declared."""
     async with world.open() as estate:
         news: list[ServeNews] = []
         serving = Serving(estate, news.append)
         task = asyncio.ensure_future(serving.run())
         found = Served(world, serving, news)
         try:
-            await found.settled()
+            await found.settled(platforms)
             yield found
         finally:
             serving.stop()

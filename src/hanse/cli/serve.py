@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from hanse.cli.session import OK, count, print_diagnostics, run
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
-from hanse.service.estate import Estate
+from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
 from hanse.service.serve import Began, Judged, ServeNews, Serving
 
@@ -29,31 +30,39 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """Keep in force what is accepted, until it is stopped: one process, in the foreground.
 
     Repairs what is changed by hand, begins and ends grants by the clock, accepts and applies new commits. The first
-    state of all is accepted by `hanse apply`. Ctrl-C stops after the steps under way; a second one stops at once.
+    state of all is accepted by `hanse apply`. Ctrl-C stops after the steps under way; a second one stops at once. So
+    does the end of whoever reads what is told; where it cannot be written for another reason, nothing stops.
     """
 
     async def job(estate: Estate) -> int:
+        unheard: list[str] = []
         kinds = [kind for vendor in estate.language.vendors.values() for kind in vendor.description.kinds]
         names = Names((), {}, {kind.name: kind.subject for kind in kinds if kind.subject})
 
         def told(news: ServeNews) -> None:
-            if as_json:
-                _write_json(news, estate.now())
-            else:
-                _write(news, estate.now(), names)
+            try:
+                if as_json:
+                    _write_json(news, estate.now())
+                else:
+                    _write(news, estate.now(), names)
+            except (OSError, SystemExit) as error:  # rich makes the latter of a broken pipe
+                if isinstance(error, SystemExit | BrokenPipeError):
+                    unheard.append("nobody reads any more what is told")
+                    serving.stop()
 
         serving = Serving(estate, told)
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
 
         def stop() -> None:
-            click.echo(
-                "stopping after the steps under way; Ctrl-C again stops at once, and nothing is lost",
-                err=True,
-            )
             serving.stop()
             for number in signals:
                 loop.remove_signal_handler(number)
+            with suppress(OSError):
+                click.echo(
+                    "stopping after the steps under way; Ctrl-C again stops at once, and nothing is lost",
+                    err=True,
+                )
 
         for number in signals:
             loop.add_signal_handler(number, stop)
@@ -62,6 +71,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
+        if unheard:
+            raise Trouble(unheard[0], "send it somewhere that stays, such as a file or the system's log")
         return OK
 
     run(ctx, job)

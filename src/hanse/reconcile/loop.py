@@ -323,9 +323,10 @@ class _Keeper:
             failures = 0 if await self._sweep_once() else failures + 1
             # Where a platform says all the time that anything may have happened, half of our time is enough.
             took = (world.now() - began).total_seconds() if not failures else 0.0
-            await world.sleep(min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS))
+            rest = min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS)
+            await world.sleep(rest)
             pause = min(self.loop.sweep_seconds, _backoff(failures)) if failures else self.loop.sweep_seconds
-            await self.loop.until(self._sweep_now, pause)
+            await self.loop.until(self._sweep_now, pause - rest)
 
     async def _sweep_once(self) -> bool:
         """Look at the whole platform: what is to be mended is marked, all else is noted. False: it is away."""

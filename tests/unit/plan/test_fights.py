@@ -167,3 +167,14 @@ def test_there_is_a_next_look_until_a_fight_is_over_and_then_it_is_forgotten() -
         assert looks <= 2
         plan = Plan(OWNER, (step,))
         assert fights.restrain(plan, KINDS, INTENT, at) == plan
+
+
+def test_a_clock_that_is_set_back_stops_no_repair() -> None:
+    fights, _ = fight(member(), 10)
+    assert fights.resting(OWNER, second(10))
+    an_hour_ago = second(-3600)
+    assert not fights.resting(OWNER, an_hour_ago)
+    plan = fights.restrain(Plan(OWNER, (member(),)), KINDS, INTENT, an_hour_ago)
+    assert plan.steps == (member(),)
+    assert fights.repaired(member(), KINDS, INTENT, an_hour_ago) is None, "one repair since makes no fight"
+    assert fights.next_look(OWNER, an_hour_ago) is None

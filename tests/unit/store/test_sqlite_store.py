@@ -12,10 +12,12 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from hanse.foundation.canonical import encode
 from hanse.journal import chain, record
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Personal, Refused, Tenant
@@ -296,6 +298,27 @@ async def test_a_database_held_by_a_stranger_is_told_and_can_be_read(
 
 
 # Migrations
+
+
+async def test_owners_of_a_store_of_the_first_version_are_there_and_nobody_has_looked_at_them_yet(
+    path: Path,
+) -> None:
+    path.parent.mkdir()
+    scripts = sorted((resources.files("hanse.store") / "migrations").iterdir(), key=lambda file: file.name)
+    with raw(path) as connection:
+        connection.executescript(scripts[0].read_text("utf-8"))
+        connection.execute("INSERT INTO meta (name, value) VALUES ('schema', '1')")
+        intent = an_intent(OWNER).intent
+        connection.execute("INSERT INTO blob VALUES (?, ?)", (intent.digest, encode(intent)))
+        connection.execute(
+            "INSERT INTO owner (owner, intent, commit_id, held) VALUES (?, ?, 'c1', x'5b5d')",
+            (str(OWNER), intent.digest),
+        )
+    async with opened(path) as store:
+        assert [row.owner async for row in store.owners()] == [OWNER]
+        assert await store.work() == {}
+        await store.mark([OWNER], NOW, "a sweep")
+        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
 
 
 def test_a_migration_that_fails_leaves_nothing_and_is_run_again(
