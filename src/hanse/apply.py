@@ -24,6 +24,8 @@ from hanse.ports.store import Store
 
 Address = tuple[str, Key]
 """A key on a platform: unique over all plans of a pass."""
+STEPS_PER_CALL = 2
+"""Steps under way for each call that may be: while some are written into the journal, others are on their way."""
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -35,7 +37,7 @@ class Setting:
     store: Store
     now: Callable[[], datetime]
     concurrency: int = 4
-    """Steps under way at once, over all platforms; each platform's own budget holds below it."""
+    """Calls under way at once, over all platforms; each platform's own budget holds to its part of them."""
     patience_seconds: float = 60.0
     """How long one step is tried again while the platform says not yet."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -89,7 +91,7 @@ class Execution:
 
     async def run(self) -> Result:
         """Do all that can be done. Never raises for what a platform answers."""
-        workers = max(1, min(self._setting.concurrency, len(self._steps)))
+        workers = max(1, min(STEPS_PER_CALL * self._setting.concurrency, len(self._steps)))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):

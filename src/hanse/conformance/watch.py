@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ from hanse.desired.compiled import Compiled
 from hanse.desired.intent import Directory, Intent
 from hanse.model import Access, Outcome, Step
 from hanse.observed import Observation
-from hanse.ports.platform import Description, Platform, Scope
+from hanse.ports.platform import Description, Platform, Scope, Sweeps
 from hanse.ports.store import Store
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 
@@ -84,6 +84,12 @@ class WatchedPlatform:
     async def observe(self, scope: Scope) -> Observation:
         """As the inner one."""
         return await self.inner.observe(scope)
+
+    async def sweep(self, scope: Awaitable[Scope]) -> Observation:
+        """As the inner one, if it can."""
+        if isinstance(self.inner, Sweeps):
+            return await self.inner.sweep(scope)
+        return await self.inner.observe(await scope)
 
     def access(self, observation: Observation) -> Sequence[Access]:
         """As the inner one."""

@@ -88,6 +88,15 @@ class Hints(Protocol):
         ...
 
 
+@runtime_checkable
+class Sweeps(Protocol):
+    """A platform that can read everything while it is still worked out what is wanted of it."""
+
+    async def sweep(self, scope: Awaitable[Scope]) -> Observation:
+        """As `observe` of a scope without owners, which is awaited once the reading is under way."""
+        ...
+
+
 class PlatformUnavailable(Exception):
     """The platform cannot be read at all now. The text says what happened, `advice` what to do."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from datetime import datetime
@@ -28,7 +28,7 @@ from hanse.model import (
 )
 from hanse.observed import Observation
 from hanse.plan import Fights, Plan, Rules, make
-from hanse.ports.platform import Platform, PlatformUnavailable, Scope
+from hanse.ports.platform import Platform, PlatformUnavailable, Scope, Sweeps
 from hanse.ports.store import OwnerRow, Store
 
 T = TypeVar("T")
@@ -195,20 +195,28 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     compiled: dict[Owner, Compiled] = {}
     applied: dict[Owner, Compiled | None] = {}
     causes: dict[Owner, Cause] = {}
-    for number, row in enumerate(rows):
-        await _let_others_work(number)
-        compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
-        same = row.status.applied == row.accepted.intent.digest
-        causes[row.owner] = _why(world, row, same)
-        applied[row.owner] = await _applied(world, platform, row, compiled[row.owner] if same else None, now)
-    earlier = {o: was for o, was in applied.items() if was is not None and was is not compiled[o]}
-    scope = Scope(
-        None if sweep else tuple(compiled),
-        _finds(compiled.values()) | _finds(earlier.values()),
-        tuple(_wanted(compiled, earlier)),
-    )
+
+    async def scope() -> Scope:
+        for number, row in enumerate(rows):
+            await _let_others_work(number)
+            compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
+            same = row.status.applied == row.accepted.intent.digest
+            causes[row.owner] = _why(world, row, same)
+            applied[row.owner] = await _applied(
+                world, platform, row, compiled[row.owner] if same else None, now
+            )
+        earlier = {o: was for o, was in applied.items() if was is not None and was is not compiled[o]}
+        return Scope(
+            None if sweep else tuple(compiled),
+            _finds(compiled.values()) | _finds(earlier.values()),
+            tuple(_wanted(compiled, earlier)),
+        )
+
     try:
-        observation = await platform.observe(scope)
+        if sweep and isinstance(platform, Sweeps):
+            observation = await _ahead(platform, scope())
+        else:
+            observation = await platform.observe(await scope())
     except PlatformUnavailable as error:
         return Survey(unavailable={name: error})
     kinds = {spec.name: spec for spec in platform.describe().kinds}
@@ -232,6 +240,15 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
         inherited=inherited,
         compiled_at={name: now},
     )
+
+
+async def _ahead(platform: Sweeps, scope: Coroutine[None, None, Scope]) -> Observation:
+    """Read while the scope is worked out."""
+    coming = asyncio.ensure_future(scope)
+    try:
+        return await platform.sweep(coming)
+    finally:
+        coming.cancel()
 
 
 async def _let_others_work(number: int) -> None:

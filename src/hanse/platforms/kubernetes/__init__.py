@@ -7,7 +7,7 @@ whichever binding is compared with who shall have it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime
 
 from hanse.desired.compiled import Compiled
@@ -24,7 +24,7 @@ from hanse.platforms.kubernetes.compile import compile_intent
 from hanse.platforms.kubernetes.doctor import examine
 from hanse.platforms.kubernetes.hints import hints
 from hanse.platforms.kubernetes.memory import Memory
-from hanse.platforms.kubernetes.observe import observe
+from hanse.platforms.kubernetes.observe import observe, sweep
 from hanse.platforms.kubernetes.perform import perform
 from hanse.ports.platform import Description, PlatformIdentity, Scope, Vendor
 from hanse.ports.transport import Transport
@@ -50,6 +50,10 @@ class Kubernetes:
     async def observe(self, scope: Scope) -> Observation:
         """What exists. Raises PlatformUnavailable where nothing can be read."""
         return await observe(self._client, self._identity, self._memory, scope)
+
+    async def sweep(self, scope: Awaitable[Scope]) -> Observation:
+        """What exists, all of it. Raises PlatformUnavailable where nothing can be read."""
+        return await sweep(self._client, self._identity, self._memory, scope)
 
     def access(self, observation: Observation) -> Sequence[Access]:
         """Who can do what, from an observation alone. Pure."""

@@ -12,6 +12,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from hanse.model import Find, Foreign, Key, Native, Owner, Resource, Tenant
@@ -58,40 +59,38 @@ async def observe(
     client: Kubernetes, identity: PlatformIdentity, memory: Memory, scope: Scope
 ) -> Observation:
     """One look. Raises PlatformUnavailable where nothing at all can be read."""
-    reading = _Reading(client, identity, memory, scope)
-    try:
-        await client.discover()
-        await (reading.everything() if scope.owners is None else reading.of_owners(scope.owners))
-    except (*Trouble, NotAllowed) as error:
-        raise unavailable(error) from None
-    if reading.first_error is not None and not reading.answered:
-        raise unavailable(reading.first_error)
-    return reading.observation()
+    reading = _Reading(client, identity, memory)
+    if scope.owners is None:
+        known: asyncio.Future[Scope] = asyncio.get_running_loop().create_future()
+        known.set_result(scope)
+        return await reading.look(partial(reading.everything, known))
+    return await reading.look(partial(reading.of_owners, scope, scope.owners))
+
+
+async def sweep(
+    client: Kubernetes, identity: PlatformIdentity, memory: Memory, scope: Awaitable[Scope]
+) -> Observation:
+    """A look at everything whose scope comes while it reads. Raises as `observe`."""
+    reading = _Reading(client, identity, memory)
+    return await reading.look(partial(reading.everything, scope))
 
 
 class _Reading:
     """The working state of one look."""
 
-    def __init__(self, client: Kubernetes, identity: PlatformIdentity, memory: Memory, scope: Scope) -> None:
+    def __init__(self, client: Kubernetes, identity: PlatformIdentity, memory: Memory) -> None:
         self.client = client
         self.platform = identity.name
         self.organization = identity.organization
         self.memory = memory
-        self.scope = scope
+        self.scope = Scope(None)
         self.taken_at = datetime.now(UTC)
         self.wanted: dict[Key, Resource] = {}
         self.sorts: set[tuple[str, str]] = set(memory.sorts)
         self.stamps: dict[str, Key] = {}
-        for resource in scope.wanted:
-            self.wanted.setdefault(resource.key, resource)
-            if resource.kind == NAMESPACE:
-                self.stamps[resource.key.stamp] = resource.key
-            elif resource.kind == "object":
-                api, kind = resource.attributes["api_version"], resource.attributes["object_kind"]
-                self.sorts.add((str(api), str(kind)))
-        memory.sorts |= self.sorts
-        self.names = {str(r.attributes["name"]): r for r in scope.wanted if r.kind == NAMESPACE}
-        self.adopted = {r.adopt for r in scope.wanted if r.adopt}
+        self.names: set[str] = set()
+        """Names that namespaces of ours shall have."""
+        self.adopted: set[str] = set()
         self.ours: dict[str, Key] = {}
         """Namespaces of ours, by name."""
         self.names_of: defaultdict[Key, list[str]] = defaultdict(list)
@@ -103,46 +102,71 @@ class _Reading:
         self.first_error: Exception | None = None
         self.answered = False
 
+    async def look(self, read: Callable[[], Awaitable[None]]) -> Observation:
+        """Read, and say what was seen. Raises PlatformUnavailable where nothing at all can be read."""
+        try:
+            await self.client.discover()
+            await read()
+        except (*Trouble, NotAllowed) as error:
+            raise unavailable(error) from None
+        except ExceptionGroup as many:  # of what was read at once: told once, as what it is
+            first = many.exceptions[0]
+            raise (unavailable(first) if isinstance(first, NotAllowed) else first) from None
+        if self.first_error is not None and not self.answered:
+            raise unavailable(self.first_error)
+        return self.observation()
+
+    def aim(self, scope: Scope) -> None:
+        """Know what is wanted."""
+        self.scope = scope
+        for resource in scope.wanted:
+            self.wanted.setdefault(resource.key, resource)
+            if resource.adopt:
+                self.adopted.add(resource.adopt)
+            if resource.kind == NAMESPACE:
+                self.stamps[resource.key.stamp] = resource.key
+                self.names.add(str(resource.attributes["name"]))
+            elif resource.kind == "object":
+                api, kind = resource.attributes["api_version"], resource.attributes["object_kind"]
+                self.sorts.add((str(api), str(kind)))
+        self.memory.sorts |= self.sorts
+
     # The two sorts of looks
 
-    async def everything(self) -> None:
-        """Read all lists to their ends, several at once."""
-        selected = [(api, kind) for api, kind in sorted(self.sorts)]
-        _, bindings, _, _, things, objects = await asyncio.gather(
-            self._all_namespaces(),
-            self._list(BINDINGS, Binding, "list rolebindings", "binding"),
-            self._inherited(),
-            self._roles(),
-            asyncio.gather(
-                *(
-                    self._list(path, Object, f"list {_plural(path)}", kind, MANAGED)
-                    for kind, path in THINGS.items()
-                )
-            ),
-            asyncio.gather(*(self._objects(api, kind) for api, kind in selected)),
-        )
+    async def everything(self, coming: Awaitable[Scope]) -> None:
+        """Read all lists to their ends, several at once; what is wanted may come while they are on their way."""
+        async with asyncio.TaskGroup() as group:
+            listed = group.create_task(self._list(NAMESPACES, Namespace, "list namespaces", NAMESPACE))
+            bound = group.create_task(self._list(BINDINGS, Binding, "list rolebindings", "binding"))
+            group.create_task(self._inherited())
+            things = [
+                group.create_task(self._list(path, Object, f"list {_plural(path)}", kind, MANAGED))
+                for kind, path in THINGS.items()
+            ]
+            self.aim(await coming)
+            group.create_task(self._roles())
+            selected = sorted(self.sorts)
+            objects = [group.create_task(self._objects(api, kind)) for api, kind in selected]
+            for one in await listed:  # bindings are more, and still on their way meanwhile
+                self._note_namespace(one)
         by_namespace: defaultdict[str, list[Binding]] = defaultdict(list)
         ours = self.ours
-        for binding in bindings:
+        for binding in bound.result():
             if binding.metadata.namespace in ours:
                 by_namespace[binding.metadata.namespace].append(binding)
         for name, some in by_namespace.items():
             self._note_links(name, some)
-        for kind, rows in zip(THINGS, things, strict=True):
-            self._note_things(kind, rows)
-        for sort, rows in zip(selected, objects, strict=True):
-            self._note_objects(sort, rows)
+        for kind, task in zip(THINGS, things, strict=True):
+            self._note_things(kind, task.result())
+        for sort, found in zip(selected, objects, strict=True):
+            self._note_objects(sort, found.result())
         if NAMESPACE in self.incomplete:
             for kind in ("binding", *THINGS, "object"):
                 self.incomplete.setdefault(kind, "not all namespaces were read")
 
-    async def _all_namespaces(self) -> None:
-        """Read and note all namespaces; bindings are more, and still on their way meanwhile."""
-        for one in await self._list(NAMESPACES, Namespace, "list namespaces", NAMESPACE):
-            self._note_namespace(one)
-
-    async def of_owners(self, owners: Sequence[Owner]) -> None:
+    async def of_owners(self, scope: Scope, owners: Sequence[Owner]) -> None:
         """Read the namespaces of some owners, and what is in them."""
+        self.aim(scope)
         tenants = [owner for owner in owners if isinstance(owner, Tenant)]
         keys = [facts.namespace_key(self.organization, tenant) for tenant in tenants]
         self.stamps.update((key.stamp, key) for key in keys)
