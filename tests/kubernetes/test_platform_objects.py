@@ -163,3 +163,18 @@ async def test_a_kind_that_the_cluster_does_not_know_is_refused_and_the_rest_is_
 async def test_a_kind_that_a_known_version_lacks_is_refused_too(estate: Estate) -> None:
     await estate.want(documents=[thing("ConfigMapp", "one"), settings(stage="dev")])
     assert "no ConfigMapp of v1" in (await estate.refused()).reason
+
+
+@pytest.mark.parametrize("where", [{}, {"namespace": "${namespace}"}])
+async def test_an_account_that_the_landing_zone_binds_is_no_remark_however_it_is_written(
+    estate: Estate, where: dict[str, str]
+) -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "deployer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", **where}],
+    }
+    await estate.hold(documents=[binding])
+    assert await estate.loop.remarks() == {}

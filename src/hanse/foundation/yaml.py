@@ -60,6 +60,7 @@ _ADVICE = {
     "did not find expected '-' indicator": "check the indentation",
     "mapping values are not allowed": "check the indentation, or quote the value if it contains ': '",
     "unexpected character": "quote the value",
+    "recursion limit exceeded": f"make it flatter: at most {MAX_DEPTH} levels",
     "unknown anchor": "set the anchor before it in the same document, or quote the value",
     "duplicate mapping key": "keep one of the two",
 }

@@ -177,6 +177,12 @@ def test_the_limits_of_64_bits_are_still_numbers() -> None:
 def test_advice_says_what_to_do() -> None:
     (tab,) = yaml.parse(b"a:\n\tb: 1", "f.yaml").diagnostics
     assert tab.advice == "indent with spaces"
+    (tab,) = yaml.parse(b"a: b\n\tc: d", "f.yaml").diagnostics
+    assert tab.advice == "indent with spaces"
+    (braces,) = yaml.parse(b"a: {b: ${c}}", "f.yaml").diagnostics
+    assert "quote the value" in braces.advice
+    (deep,) = yaml.parse(b"a: " + 3000 * b"[" + 3000 * b"]", "f.yaml").diagnostics
+    assert "flatter" in deep.advice
     (value,) = yaml.parse(b"a: b: c", "f.yaml").diagnostics
     assert "quote the value" in value.advice
 

@@ -121,6 +121,30 @@ def test_a_service_account_that_the_landing_zone_binds_is_expected() -> None:
     assert expected.attributes["subject"] == Native("ServiceAccount", "shop-prod/deployer")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subjects": ["x"]},
+        {"subjects": {"kind": "User"}},
+        {"subjects": 7},
+        {"roleRef": "edit"},
+        {"roleRef": []},
+    ],
+)
+def test_a_binding_that_is_none_breaks_nothing(changes: dict[str, Any]) -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "deployers"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer"}],
+    }
+    document = encode([binding | changes]).decode()
+    result = compiled(intent(zone={"manifests": "f"}, landing_zone_files={"f/a.yaml": document}))
+    assert "object/rolebinding.rbac.authorization.k8s.io/deployers" in parts(result)
+    assert result.tolerated == ()
+
+
 def test_what_tenants_of_a_workspace_share_is_nothing() -> None:
     assert compiled(intent(owner=WorkspaceOn("k8s", "shop"))) == Compiled(WorkspaceOn("k8s", "shop"))
 

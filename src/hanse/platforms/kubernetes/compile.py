@@ -298,11 +298,13 @@ class _Compiling:
     def _workloads(self, made: Object) -> None:
         """The service accounts that a landing zone itself gives a role are nothing to be told each time."""
         binding = msgspec.json.decode(made.manifest)
-        ref = binding.get("roleRef") or {}
+        ref, subjects = binding.get("roleRef"), binding.get("subjects")
+        if not isinstance(ref, dict) or not isinstance(subjects, list):
+            return  # which the API server refuses
         role = Native("role", f"{ref.get('kind')}/{ref.get('name')}", str(ref.get("name")))
-        for number, subject in enumerate(binding.get("subjects") or ()):
+        for number, subject in enumerate(one for one in subjects if isinstance(one, dict)):
             name = str(subject.get("name"))
-            account = Native("ServiceAccount", f"{subject.get('namespace', self.name)}/{name}", name)
+            account = Native("ServiceAccount", f"{subject.get('namespace') or self.name}/{name}", name)
             attributes: dict[str, Value] = {"namespace": Ref(self.key), "role": role, "subject": account}
             key = self._part(f"{made.part}/{number}")
             self.tolerated.append(Resource(key, BINDING, attributes, self.owner))

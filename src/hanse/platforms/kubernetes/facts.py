@@ -196,10 +196,13 @@ def role(kind: str, name: str) -> Native:
     return Native("role", f"{kind}/{name}", name)
 
 
-def subject(one: Subject) -> Native:
-    """A person, a group or a service account, as the API server knows it."""
+def subject(one: Subject, home: str = "") -> Native:
+    """A person, a group or a service account, as the API server knows it.
+
+    An account without a namespace is of the binding's own, `home` (k8s.io/kubernetes, pkg/registry/rbac/validation).
+    """
     if one.kind == "ServiceAccount":
-        return Native("ServiceAccount", f"{one.namespace}/{one.name}", one.name)
+        return Native("ServiceAccount", f"{one.namespace or home}/{one.name}", one.name)
     return Native(one.kind, "", Personal(one.name) if one.kind == "User" else one.name)
 
 
@@ -230,7 +233,7 @@ def links(namespace_: Key, bindings: Iterable[Binding], platform: str) -> list[R
     for binding in bindings:
         given = role(binding.role_ref.kind, binding.role_ref.name)
         for one in binding.subjects or ():
-            who = subject(one)
+            who = subject(one, binding.metadata.namespace)
             row = found.setdefault((given.id, who.kind, who.identity), (given, who, is_workload(one), []))
             row[3].append(binding.metadata.name)
     owner = owner_of(namespace_, platform)
