@@ -212,6 +212,7 @@ def test_a_second_run_is_refused_before_anybody_is_asked(applied: World) -> None
     result = asyncio.run(held())
     assert result.exit_code == 1
     assert "is applying with this store already" in result.output
+    assert "where that is `hanse serve`, it applies each commit by itself" in result.output
 
 
 def test_ctrl_c_stops_after_the_steps_under_way_and_a_second_run_goes_on(world: World) -> None:

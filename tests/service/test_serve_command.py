@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ from datetime import datetime, timedelta
 import pytest
 from click.testing import Result
 
+from hanse.cli import serve
 from hanse.model import Tenant
 from hanse.ports.store import Status
 from hanse.ports.transport import Call
+from hanse.reconcile.news import Swept
 from service import manifest
 from service.world import Clock, World
 
@@ -152,3 +155,30 @@ async def test_status_says_when_what_waits_is_looked_at_next(applied: World) -> 
     [owner] = [owner for owner in told["owners"] if owner["owner"] == str(web)]
     assert owner["why"] == "it is tried again"
     assert owner["due"]
+
+
+@pytest.mark.parametrize("wrong", [BrokenPipeError(), SystemExit(1)], ids=["pipe", "rich's word for it"])
+def test_when_nobody_reads_it_any_more_it_ends_after_the_steps_under_way_and_says_so(
+    applied: World, monkeypatch: pytest.MonkeyPatch, wrong: BaseException
+) -> None:
+    def write(news: object, *_: object) -> None:
+        if isinstance(news, Swept):
+            raise wrong
+
+    monkeypatch.setattr(serve, "_write", write)
+    applied.clock = Ticking(applied.clock.at)
+    result = applied.run("serve")
+    assert result.exit_code == 1
+    assert "nobody reads any more what is told" in result.output
+
+
+def test_what_cannot_be_written_for_lack_of_space_stops_no_repair(
+    applied: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(serve, "_write", write)
+    result = served(applied, drifts_and_waits(applied))
+    assert result.exit_code == 0
+    assert applied.members("shop-web-admin") == {"u-1", "u-2"}
