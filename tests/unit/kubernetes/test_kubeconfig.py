@@ -264,6 +264,17 @@ def test_an_option_of_another_type_is_told_and_means_nothing(tmp_path: Path, opt
         opened(tmp_path, {"token": "x"}, **option)
 
 
+@pytest.mark.parametrize("source", ["token-file:k8s.token", "config#fra", "./config#"])
+def test_a_relative_path_would_be_looked_for_where_a_commit_may_have_put_a_file(source: str) -> None:
+    with pytest.raises(PlatformUnavailable, match="is a relative path"):
+        sign_in(bind(source), {})
+
+
+def test_a_relative_authority_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(PlatformUnavailable, match=r"ca\.crt is a relative path"):
+        opened(tmp_path, {"token": "x"}, cacert="ca.crt")
+
+
 @pytest.mark.parametrize("source", ["", "env", "fra", "#fra", "clouds.yaml", "kubeconfig:fra"])
 def test_a_source_that_is_none_is_told_with_all_that_there_are(source: str) -> None:
     with pytest.raises(

@@ -72,7 +72,7 @@ def sign_in(credential: Credential, environment: Mapping[str, str] | None = None
         if credential.source == IN_CLUSTER:
             return _in_cluster(credential, environment)
         if credential.source.startswith(TOKEN_FILE):
-            path = Path(credential.source.removeprefix(TOKEN_FILE)).expanduser()
+            path = _absolute(credential.source.removeprefix(TOKEN_FILE))
             return Account(credential, _tls(credential), TokenFile(path, f"in {credential.source}"))
         return _of_kubeconfig(credential, environment)
     except PlatformUnavailable as error:
@@ -412,7 +412,7 @@ def _of_kubeconfig(credential: Credential, environment: Mapping[str, str]) -> Ac
         home = Path(environment.get("HOME") or Path.home())
         paths = kubeconfig.search_path(home, environment.get(kubeconfig.VARIABLE, ""))
     else:
-        paths = [Path(files).expanduser()]
+        paths = [_absolute(files)]
     login = kubeconfig.login(paths, context)
     _check_cluster(credential, login)
     _check_user(credential, login)
@@ -561,9 +561,19 @@ def _tls(
     from hanse.transport.http import Tls  # noqa: PLC0415 (as in connect)
 
     if given := credential.options.get("cacert"):
-        cacert, cadata = str(Path(given).expanduser()), None
+        cacert, cadata = str(_absolute(given)), None
     verify = credential.options.get("insecure") is not True
     return Tls(verify, cacert, cadata=cadata, server_name=server_name)
+
+
+def _absolute(path: str) -> Path:
+    """A path of the server's own configuration. Raises PlatformUnavailable for a relative one."""
+    found = Path(path).expanduser()
+    if not found.is_absolute():
+        raise PlatformUnavailable(
+            f"{path} is a relative path", "write it absolute: the working directory may be anybody's"
+        )
+    return found
 
 
 def _token(text: str, told: str) -> Secret:
