@@ -15,7 +15,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from hanse.journal.events import StepIntended
+from hanse.journal.events import Event, StepIntended
 from hanse.journal.record import concluded, step_digest
 from hanse.model import Done, Key, Native, NotYet, Outcome, Ref, Step, Unsure
 from hanse.plan import Plan
@@ -74,6 +74,7 @@ class Execution:
         self._ready: deque[Address] = deque()
         self._under_way = 0
         self._wake = asyncio.Condition()
+        self._scribe = _Scribe(setting.store, setting.now)
         self._stopping = asyncio.Event()
         self.result = Result()
         for address, step in self._steps.items():
@@ -98,6 +99,8 @@ class Execution:
                     group.create_task(self._work())
         except ExceptionGroup as many:
             raise many.exceptions[0] from None  # such as a store that is full: told once, as what it is
+        finally:
+            await self._scribe.done()
         tried = {_address(step) for step, _ in self.result.outcomes}
         self.result.skipped = [step for address, step in self._steps.items() if address not in tried]
         return self.result
@@ -137,9 +140,9 @@ class Execution:
             return resolved
         setting = self._setting
         mark = step_digest(step)
-        await setting.store.append([StepIntended(step, mark)], setting.now())
+        await self._scribe.write(StepIntended(step, mark))
         outcome = await self._until_settled(setting.platforms[step.owner.platform], resolved)
-        await setting.store.append([concluded(mark, step.owner, outcome)], setting.now())
+        await self._scribe.write(concluded(mark, step.owner, outcome))
         return outcome
 
     async def _until_settled(self, platform: Platform, step: Step) -> Outcome:
@@ -179,6 +182,42 @@ class Execution:
                         return NotYet(30.0, f"waits for {value.key}")
                     values[name] = Native("", native or "", value.key.part)
         return replace(step, before=before, after=after)
+
+
+class _Scribe:
+    """Writes the events of steps into the journal: those that come while it writes go together in the next write."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._waiting: list[tuple[Event, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, event: Event) -> None:
+        """Have an event written; it is durable when this returns. Raises as the store does."""
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        await written
+
+    async def done(self) -> None:
+        """Wait for what is being written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            some, self._waiting = self._waiting, []
+            error: Exception | None = None
+            try:
+                await self._store.append([event for event, _ in some], self._now())
+            except Exception as raised:
+                error = raised
+            for _, written in some:
+                if not written.done():
+                    written.set_result(None) if error is None else written.set_exception(error)
+        self._writing = None
 
 
 async def _performed(platform: Platform, step: Step) -> Outcome:
