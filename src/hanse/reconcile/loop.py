@@ -385,9 +385,6 @@ class _Keeper:
         while due and len(self._passes) < PASSES:
             whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
             batch = due if whole else due[:BATCH]
-            if len(self._passes) == PASSES - 1 and len(due) > FEW:
-                # Who was changed by hand just now does not wait behind all that a commit brought.
-                batch, whole = due[-FEW:], False
             await self._begin_look(batch, whole=whole)
             due = [work for work in due if self._is_free(work.owner)]
         later = await store.next_due(self.name, now)

@@ -199,7 +199,7 @@ async def _survey_platform(world: World, name: str, rows: Sequence[OwnerRow], *,
     async def scope() -> Scope:
         for number, row in enumerate(rows):
             await _let_others_work(number)
-            compiled[row.owner] = platform.compile(row.accepted.intent, world.directory, now)
+            compiled[row.owner] = _compiled(platform, row.accepted.intent, world.directory, now)
             same = row.status.applied == row.accepted.intent.digest
             causes[row.owner] = _why(world, row, same)
             applied[row.owner] = await _applied(
@@ -286,6 +286,16 @@ async def _applied(
     people = world.directory if same_people else await world.past.directory(world.store, status.directory)
     # What is not known any more is not guessed at: then nothing is called a local change.
     return platform.compile(was, people, status.applied_at) if was and people else None
+
+
+def _compiled(platform: Platform, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+    """What an intent means; where that cannot be said for a mistake of our own, it is a problem of this owner alone."""
+    try:
+        return platform.compile(intent, directory, now)
+    except Exception as error:
+        message = f"{type(error).__name__}, a mistake of Hanse's own, at what is declared here"
+        problem = Problem("error", "mistake", message, "please report it", _declaration(intent))
+        return Compiled(intent.owner, problems=(problem,))
 
 
 async def _content(store: Store, digest: str, kind: type[T]) -> T | None:
