@@ -18,7 +18,7 @@ from hanse.platforms.memory import cloud
 from hanse.ports.store import StoreError
 from hanse.ports.transport import Call, Reply
 from hanse.reconcile import loop
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
 from hanse.service.estate import Trouble
 from hanse.service.serve import Began, Judged, ServeNews, Serving
 from hanse.store import SqliteStore
@@ -154,6 +154,17 @@ async def test_a_change_by_hand_is_mended_at_once(clocked: World, cloud_name: st
         await serve.until(lambda: clocked.members("shop-web-admin", cloud_name) == {"u-1", "u-2"}, 1)
         await serve.until(lambda: len(serve.of(Stepped)) == 2)
         assert serve.steps() == ["delete membership local-change", "create membership local-change"]
+
+
+async def test_what_no_step_makes_good_is_told_once(clocked: World) -> None:
+    async with served(clocked) as serve:
+        space = clocked.row("spaces", "shop-web")
+        assert space is not None
+        clocked.by_hand("DELETE", f"/spaces/{space['id']}")
+        await serve.until(lambda: clocked.row("spaces", "shop-web") is not None)
+        await serve.until(lambda: bool(serve.of(Remarked)))
+        await serve.quiet(700)
+        assert [told.remark.code for told in serve.of(Remarked)] == ["content-lost"]
 
 
 async def test_what_is_mended_reads_only_the_owner_concerned(clocked: World) -> None:

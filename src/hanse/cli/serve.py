@@ -13,11 +13,11 @@ import click
 import msgspec
 from rich.text import Text
 
-from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason
+from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
 from hanse.cli.session import OK, count, print_diagnostics, run
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
 from hanse.service.serve import Began, Judged, ServeNews, Serving
@@ -100,6 +100,8 @@ def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911 (one f
                 return [line + wrong]
             line.append(f"{sign} {names.step(step)}", style=colour)
             return [line.append(f"   {plain(reason(step, {}))}", style="dim")]
+        case Remarked(remark):
+            return [Text(f"{_place(remark.owner)} ") + line for line in remark_text(remark).split("\n")]
         case Fought(owner, key, repairs, in_seconds):
             what = f"somebody else keeps changing {key.part}, which was put back {repairs} times in {in_seconds} s"
             return [Text(f"{_place(owner)}: {what}; `hanse status` says more", style="bold yellow")]

@@ -22,6 +22,8 @@ from hanse.plan.plan import Plan
 
 MANY = 5
 """Repairs of one thing that make a fight, where they lie within the span."""
+FIGHT = "fight"
+"""The code of the remark on one."""
 WITHIN = timedelta(minutes=1)
 TRUCE = timedelta(minutes=10)
 """How long attributes are left as somebody else makes them."""
@@ -153,4 +155,4 @@ def _remark(fight: Fight) -> Remark:
         f"find who or what else sets {means} on the platform, such as another controller or a script, and stop it, "
         "or declare what it wants"
     )
-    return Remark(fight.owner, "fight", message, advice, str(fight.key))
+    return Remark(fight.owner, FIGHT, message, advice, str(fight.key))

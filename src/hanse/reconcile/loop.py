@@ -22,10 +22,10 @@ from hanse.apply import Result
 from hanse.desired.intent import Directory, Intent
 from hanse.model import NotYet, Owner, Refused, Tenant, WorkspaceOn
 from hanse.plan import Plan
-from hanse.plan.fights import WITHIN
+from hanse.plan.fights import FIGHT, WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
 from hanse.ports.store import OwnerRow, StoreError, Work
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Stepped, Swept, Told
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept, Told
 from hanse.reconcile.noting import conclude_open_steps, note
 from hanse.reconcile.passes import Converged, Pass
 from hanse.reconcile.survey import FEW, SWEEP_FROM, Survey, World, survey
@@ -355,6 +355,7 @@ class _Keeper:
             part = _only(seen, set(rest[start : start + BATCH]) - self._looked)
             await conclude_open_steps(world, part)
             await self._left(await note(world, part, Survey(), Result()))
+            self._tell_remarks(part)
             looks = []
             for owner, row in part.rows.items():
                 work = known.get(owner, Work(owner, 0))
@@ -439,6 +440,7 @@ class _Keeper:
             await conclude_open_steps(world, first)
             converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
         await self._left(converged.gone)
+        self._tell_remarks(converged.after, first)
         for fight in converged.fights:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
         if is_there and not run.stopped:
@@ -456,6 +458,16 @@ class _Keeper:
                 self._calm.pop(work.owner, None)
             else:
                 self._calm[work.owner] = until
+
+    def _tell_remarks(self, *seen: Survey) -> None:
+        """Tell what is remarked of an owner now and was not when it was looked at last."""
+        for owner, row in seen[-1].rows.items():
+            known = set(row.status.remarks)
+            for remark in dict.fromkeys(
+                r for one in seen if owner in one.plans for r in one.plans[owner].remarks
+            ):
+                if remark not in known and remark.code != FIGHT:
+                    self.loop.told(Remarked(remark))
 
     async def _left(self, gone: Sequence[Owner]) -> None:
         """Tell who is gone; what a workspace shares may go, too, once its tenants did."""

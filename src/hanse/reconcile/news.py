@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from hanse.model import Key, Outcome, Owner, Step
+from hanse.model import Key, Outcome, Owner, Remark, Step
 
 
 class Item(Struct, frozen=True, tag_field="event", tag=str.lower, rename="camel"):
@@ -18,6 +18,12 @@ class Stepped(Item, frozen=True):
 
     step: Step
     outcome: Outcome
+
+
+class Remarked(Item, frozen=True):
+    """Something that no step can mend, or that a step does not make good; told once, as long as it is so."""
+
+    remark: Remark
 
 
 class Fought(Item, frozen=True):
@@ -67,5 +73,5 @@ class Failed(Item, frozen=True):
     advice: str = ""
 
 
-News = Stepped | Fought | Gone | Swept | Away | Back | Failed
+News = Stepped | Remarked | Fought | Gone | Swept | Away | Back | Failed
 Told = Callable[[News], None]

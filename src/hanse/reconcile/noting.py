@@ -13,6 +13,7 @@ from hanse.journal.record import concluded
 from hanse.model import Done, NotYet, Outcome, Owner, Unsure, owner_of
 from hanse.observed import Observation
 from hanse.plan import Plan, happened, mark_of
+from hanse.plan.fights import FIGHT
 from hanse.ports.store import OwnerRow, Status
 from hanse.reconcile.survey import Survey, World
 
@@ -97,7 +98,7 @@ def _status(
     """What was found of an owner, and whether it holds what is accepted of it."""
     blocked = next((remark.message for remark in plan.remarks if remark.blocking), "")
     kept = next((remark.message for remark in plan.remarks if remark.code in KEPT), "")
-    fought = next((remark.message for remark in plan.remarks if remark.code == "fight"), "")
+    fought = next((remark.message for remark in plan.remarks if remark.code == FIGHT), "")
     unread = "; ".join(f"{kind}: {why}" for kind, why in sorted(observation.incomplete.items()))
     # What was not read may hold what nobody asked for.
     holds = not plan.steps and not plan.withheld and not blocked and not unread

@@ -156,6 +156,8 @@ class _Watch:
                 self._forget(error.reply.status)
             except _TROUBLE:
                 pass
+            except Exception:  # a mistake of our own must not make us deaf: what was missed is looked for
+                self.version = ""
             if heard:
                 pauses = _pauses()
             else:
