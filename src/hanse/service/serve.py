@@ -238,7 +238,7 @@ class Serving:
             return state
         try:
             # In a thread with a loop of its own: to read and judge a large organisation takes seconds.
-            proposal = await asyncio.to_thread(asyncio.run, propose(estate, commit))
+            proposal = await asyncio.to_thread(lambda: asyncio.run(propose(estate, commit)))
         except Trouble as error:
             self._told(Failed(f"commit {commit[:8]}", str(error), error.advice))
             self._judged = inputs
