@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hanse.model import Done, Key, Native, Refused, Step, Tenant, Value
+from hanse.model import Done, Key, Native, Personal, Refused, Step, Tenant, Value
 from hanse.model.step import Action, Reason
 from hanse.platforms.kubernetes import Kubernetes
 from hanse.platforms.kubernetes.doctor import Right
@@ -112,7 +112,9 @@ def giving(cluster: Cluster, role: str, action: Action = "create", *bindings: st
         "role": Native("role", f"ClusterRole/{role}", role),
         "subject": Native("User", "", "ann"),
     }
-    before, after = ({}, ends) if action == "create" else ({**ends, "bindings": bindings}, {})
+    before, after = (
+        ({}, ends) if action == "create" else ({**ends, "bindings": Personal("/".join(bindings))}, {})
+    )
     return Step(
         action, "binding", key, Tenant("k8s-fra", "shop", "prod"), "", before, after, (), Reason("declared")
     )

@@ -264,3 +264,20 @@ async def test_a_leaving_namespace_that_somebody_deletes_meanwhile_is_gone(estat
     assert estate.api.delete(estate.path).code == 200
     await gone(estate)
     assert estate.owner in (await estate.loop.converge()).gone
+
+
+async def test_a_leaving_namespace_that_loses_its_mark_while_it_is_deleted_stays(estate: Estate) -> None:
+    await estate.hold({"admin": ["ann"]}, deletion="automatic")
+
+    acted: list[int] = []
+
+    def act(turn: int) -> None:
+        change(estate, "labels", {MARK: None})
+        change(estate, "annotations", {KEY: None})
+        acted.append(turn)
+
+    estate.meanwhile("delete namespace", 1, act)
+    await estate.loop.want()
+    await estate.loop.converge()
+    assert acted
+    assert estate.api.get(estate.path).body["status"] == {"phase": "Active"}

@@ -76,7 +76,7 @@ class Native(Struct, frozen=True, gc=False, tag="native"):
         return hash((self.kind, self.identity))
 
 
-Value = None | bool | int | str | tuple[str, ...] | Ref | Find | Native
+Value = None | bool | int | str | tuple[str, ...] | Personal | Ref | Find | Native
 
 
 class Resource(Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hanse.model import Access, Native, Value
 from hanse.model.access import Via
 from hanse.observed import Observation
+from hanse.platforms.kubernetes.facts import binding_names
 
 
 def access(observation: Observation) -> Sequence[Access]:
@@ -20,8 +21,7 @@ def access(observation: Observation) -> Sequence[Access]:
     for owner, resources in observation.resources.items():
         for resource in resources:
             if resource.kind == "binding":
-                names = resource.attributes.get("bindings")
-                for name in names if isinstance(names, tuple) else ():
+                for name in binding_names(resource.attributes):
                     principal, role, via = _row(resource.attributes["subject"], resource.attributes["role"])
                     rows.add(Access(principal, role, owner, via, f"rolebinding {name}"))
             elif resource.kind == "namespace":

@@ -32,11 +32,12 @@ from hanse.platforms.kubernetes.blocks import (
     PlatformBlock,
     is_kept,
 )
+from hanse.platforms.kubernetes.facts import NAMESPACE, namespace_key
 from hanse.platforms.kubernetes.limits import Wrong, limit_range
 from hanse.platforms.kubernetes.objects import Object, Values, objects
 from hanse.platforms.kubernetes.quantity import canonical
 
-NAMESPACE, QUOTA, LIMITS = "namespace", "quota", "limits"
+QUOTA, LIMITS = "quota", "limits"
 NETWORK_POLICY, OBJECT, BINDING = "network-policy", "object", "binding"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]")
@@ -73,11 +74,6 @@ def compile_intent(intent: Intent, directory: Directory, now: datetime) -> Compi
     return Compiled(
         intent.owner, tuple(compiling.resources), tuple(compiling.tolerated), tuple(compiling.problems)
     )
-
-
-def namespace_key(organization: str, owner: Tenant) -> Key:
-    """The key of a tenant's namespace."""
-    return Key(organization, owner.workspace, owner.project, NAMESPACE)
 
 
 def find_role(name: str) -> Find:

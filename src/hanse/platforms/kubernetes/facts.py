@@ -24,6 +24,10 @@ FIELDS_ANNOTATION = "hanse/fields"
 """Digest of the fields that were ours when it was applied: who changes one of them takes it over, and this differs."""
 MADE_ANNOTATION = "hanse/made"
 """On objects that were not there before: they go away with the manifest, others only lose what we set."""
+_BINDINGS = "bindings"
+"""Attribute of an observed link: the RoleBindings that give it."""
+_BETWEEN = "/"
+"""No name of a RoleBinding has it (k8s.io/apimachinery, pkg/api/validation/path)."""
 _SERVICE_GROUPS = ("system:serviceaccounts", "system:nodes", "system:bootstrappers")
 _SERVICE_USER, _ANYBODY = "system:", "system:anonymous"
 
@@ -248,13 +252,24 @@ def links(namespace_: Key, bindings: Iterable[Binding], platform: str) -> list[R
                 f"binding/={given.id}/={_told_apart(who)}",
             ),
             "binding",
-            {"namespace": at, "role": given, "subject": who, "bindings": tuple(names)},
+            {"namespace": at, "role": given, "subject": who, _BINDINGS: _together(names)},
             owner,
             principal=who.identity,
             workload=workload,
         )
         for given, who, workload, names in found.values()
     ]
+
+
+def _together(names: Iterable[str]) -> Personal:
+    """Names of RoleBindings. People and tools call them after those who get the role, so they are text about people."""
+    return Personal(_BETWEEN.join(names))
+
+
+def binding_names(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """The bindings that give what a link says; none where that was not looked at."""
+    together = values.get(_BINDINGS)
+    return tuple(together.text.split(_BETWEEN)) if isinstance(together, Personal) else ()
 
 
 def _told_apart(who: Native) -> str:

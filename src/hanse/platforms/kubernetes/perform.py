@@ -242,7 +242,9 @@ class _OnNamespace:
                 f"namespace {self.name} is not ours any more", "it lost its mark; delete it by hand"
             )
         if one.metadata.deletion_timestamp is None:
-            await self.client.delete(self.path, "delete namespace", one.metadata.uid)
+            # Only as it was read: whoever takes our mark off now keeps what is in it.
+            meta = one.metadata
+            await self.client.delete(self.path, "delete namespace", meta.uid, meta.resource_version)
             one = await self.client.find(self.path, Namespace, "get namespace")
             if one is None:
                 self.memory.forget(self.name)
@@ -526,9 +528,7 @@ class _OnBinding:
         return seen
 
     async def _delete(self) -> Outcome:
-        names = self.step.before.get("bindings", ())
-        assert isinstance(names, tuple)
-        for name in names:
+        for name in facts.binding_names(self.step.before):
             with self.memory.writing(BINDINGS, self.namespace, name):
                 done = await self._take_out(name)
             if not isinstance(done, Done):
