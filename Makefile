@@ -31,7 +31,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## the main job on a real Keystone, before your eyes; KEEP=1 leaves it running
+demo: $(READY) ## the main job on a real Keystone and a Kubernetes, before your eyes; KEEP=1 leaves it running
 	@$(BIN)/hanse demo $(if $(KEEP),--keep)
 
 .PHONY: test
