@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +26,24 @@ class Cluster:
     folder: Path
     what: str
     """What it is, in words for people."""
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    """The simulator, where it is a child of this process."""
 
     @classmethod
     def start(cls, folder: Path) -> Cluster:
         """Start one in that folder, which outlives this process. Raises kubernetes.KubernetesError."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cluster = cls(folder, "")
         if kubernetes.find() is not None:
             server = kubernetes.start(folder / "real", detached=True)
             config = folder / "kubeconfig"
             config.touch(mode=0o600)
             config.write_text(server.kubeconfig("demo"))
         else:
-            _simulate(folder)
-        cluster = cls(folder, "")
+            cluster = cls(folder, "", _simulate(folder))
         version = cluster._call("GET", "/version")["gitVersion"]
-        return cls(
-            folder,
-            f"a {'real' if (folder / 'real').exists() else 'simulated'} Kubernetes API server {version}",
-        )
+        sort = "simulated" if cluster._process else "real"
+        return replace(cluster, what=f"a {sort} Kubernetes API server {version}")
 
     @property
     def kubeconfig(self) -> Path:
@@ -68,6 +68,8 @@ class Cluster:
             if not processes.alive(_pid_file(self.folder)):
                 return False
             processes.end(_pid_file(self.folder), grace=5.0)
+            if self._process is not None:
+                processes.reap(self._process)
         return True
 
     def give(self, namespace: str, name: str, role: str, user: str) -> None:
@@ -111,7 +113,7 @@ class Cluster:
             return json.loads(answer.read())
 
 
-def _simulate(folder: Path) -> None:
+def _simulate(folder: Path) -> subprocess.Popen[bytes]:
     """Start the simulator as a process that holds the pid file for as long as it lives."""
     config = folder / "kubeconfig"
     with _pid_file(folder).open("w") as held, (folder / "simulator.log").open("wb") as log:
@@ -123,9 +125,11 @@ def _simulate(folder: Path) -> None:
         held.write(str(process.pid))
     if not processes.wait(lambda: config.exists() and config.read_bytes().endswith(b"\n"), START_SECONDS):
         processes.end(_pid_file(folder), grace=1.0)
+        processes.reap(process)
         raise kubernetes.KubernetesError(
             f"the simulated Kubernetes did not start: see {folder / 'simulator.log'}"
         )
+    return process
 
 
 def _pid_file(folder: Path) -> Path:
