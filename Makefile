@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# One more than there are processors: many tests wait for a server or a process of their own.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 REPORT := .pytest_cache/report.xml
 REPORT_KUBERNETES := .pytest_cache/report-kubernetes.xml
 
@@ -37,7 +39,7 @@ demo: $(READY) ## the main job on a real Keystone and a Kubernetes, before your 
 .PHONY: test
 test: $(READY) ## all tests: Keystone is a real one, Kubernetes the simulator; ARGS='-k name' chooses
 	@mkdir -p $(dir $(REPORT))
-	@$(BIN)/pytest --numprocesses=auto --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
 
 .PHONY: test-whole
 test-whole: ## as test, with the whole contract on the real Keystone too: about an hour
