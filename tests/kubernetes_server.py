@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hanse.demo import kubernetes as starter
+from hanse.ports.transport import Call
 from hanse.simulators import kubernetes as simulator
 
 REAL = os.environ.get("HANSE_KUBERNETES") == "real"
@@ -50,6 +51,19 @@ class KubernetesServer(Protocol):
 
     def start_api(self) -> None:
         """Serve again at the same address."""
+
+
+class Bearer:
+    """Signs in with a token that a test may change."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    async def headers(self, call: Call) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def renew(self) -> None:
+        pass
 
 
 def start(folder: Path) -> AbstractContextManager[KubernetesServer]:

@@ -22,7 +22,7 @@ from hanse.ports.platform import PlatformIdentity
 from hanse.ports.transport import Call, Reply, Transport
 from hanse.transport import Fault
 from hanse.transport.http import Http, Tls
-from kubernetes_server import REAL, KubernetesServer
+from kubernetes_server import REAL, Bearer, KubernetesServer
 
 WHOLE = os.environ.get("HANSE_CONFORMANCE") == "whole"
 STRUCK = ("list rolebindings", "create namespace", "apply rolebinding")
@@ -42,19 +42,6 @@ LANDING_ZONE: Mapping[str, Any] = {
     "networkPolicies": ["deny-ingress", "allow-same-namespace"],
     "podSecurity": "baseline",
 }
-
-
-class Bearer:
-    """Signs in with a token that does not change."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    async def headers(self, call: Call) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-    async def renew(self) -> None:
-        pass
 
 
 class Tidy:

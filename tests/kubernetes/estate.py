@@ -23,26 +23,13 @@ from hanse.ports.platform import PlatformIdentity, Zone
 from hanse.ports.transport import Call, Reply, Transport
 from hanse.transport.http import Http, Tls
 from kubernetes_rights import prepare
-from kubernetes_server import KubernetesServer
+from kubernetes_server import Bearer, KubernetesServer
 
 OWNER = "shop/prod"
 USERS = tuple(f"{name}@example.org" for name in ("ann", "ben", "cat", "dan", "eve"))
 ANN, BEN, CAT, DAN, EVE = USERS
 ROLES = {"admin": "admin", "user": "edit", "reader": "view"}
 TAGS = {"labels": {"a": "example.org/a", "b": "example.org/b"}, "annotations": {"a": "example.org/a-text"}}
-
-
-class Bearer:
-    """Signs in with a token that a test may change."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    async def headers(self, call: Call) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-    async def renew(self) -> None:
-        pass
 
 
 @dataclass
