@@ -55,165 +55,245 @@ class AccessRow(Row, frozen=True, kw_only=True):
     """One grant, where it is written inline: a user or a group, a role, and until when and why."""
 
     user: PrincipalId | None = None
+    """A principal's id."""
     group: Name | None = None
+    """A group's name."""
     role: Name
+    """A role of the scope that this document is of."""
     from_: Annotated[str, Meta(description="instant with offset, or a date")] | None = field(
         name="from", default=None
     )
+    """Since when: an instant or a date. Without it: since ever."""
     until: Annotated[str, Meta(description="instant with offset, or a date: its end")] | None = None
+    """Until when: an instant or a date. Without it: for ever."""
     reason: str = ""
+    """Why. It is shown beside the access, and kept in the journal."""
 
 
 class Guards(Row, frozen=True, kw_only=True):
     """How much may go in one accepted change before a person must say yes."""
 
     removal_percent: Annotated[int, Meta(ge=0, le=100)] = 25
+    """A change that takes more than this share of the grants or tenants of one platform or workspace is held."""
     removal_at_least: Annotated[int, Meta(ge=0)] = 5
+    """So many may always go, whatever share they are."""
     minimum_admins: Annotated[int, Meta(ge=0)] = 1
+    """So many people each workspace must keep who can administer it."""
 
 
 class Organization(Document, frozen=True, kw_only=True, tag_field="kind", tag="Organization"):
     """The whole: exactly one in a repository."""
 
     name: Name
+    """The organisation's id. It is part of every mark on a cloud and never changes."""
     display_name: str = ""
+    """What people read."""
     timezone: str = "UTC"
+    """In which a date without a time is meant, by its IANA name such as `Europe/Berlin`."""
     guards: Guards = Guards()
+    """How much one change may take away before a person must say yes."""
     ignore: tuple[str, ...] = ()
+    """Patterns of files that are not Hanse documents: `*` within a folder, `**` across folders."""
     access: tuple[AccessRow, ...] = ()
+    """Grants of roles whose scope is the organisation."""
 
 
 class Location(Document, frozen=True, kw_only=True, tag_field="kind", tag="Location"):
     """Where platforms stand and whose law holds there."""
 
     name: Name
+    """The location's name."""
     display_name: str = ""
+    """What people read."""
     jurisdiction: str = ""
+    """Whose law holds there, such as `EU`. Free text."""
 
 
 class Operator(Row, frozen=True, kw_only=True):
     """A principal that may hold a native role everywhere on a platform without being a local change."""
 
     user: PrincipalId | None = None
+    """A principal's id. Exactly one of `user` and `native`."""
     native: str | None = None
+    """A name that only the platform knows."""
     role: str
+    """The platform's own name of the role."""
 
 
 class Limits(Row, frozen=True, kw_only=True):
     """How hard a platform may be driven; what is not said is as the vendor's platforms usually bear it."""
 
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    """Calls that are begun in one second. Refusals (429, 503) slow it down further by themselves."""
     concurrency: Annotated[int, Meta(ge=1)] | None = None
+    """Calls under way at once. Absent: both as the vendor's page says."""
 
 
 class Platform(Document, frozen=True, kw_only=True, tag_field="kind", tag="Platform"):
     """One account on one cloud."""
 
     name: Name
+    """The platform's name. It is part of what its tenants are called in the journal and never changes."""
     display_name: str = ""
+    """What people read."""
     location: Name | None = None
+    """A Location."""
     credential: Name
+    """The name of a credential. What it stands for says server.yaml, outside git."""
     local_changes: LocalChanges = "rollback"
+    """What becomes of access and attributes that somebody changed by hand: `rollback` undoes, `report` only tells."""
     operators: tuple[Operator, ...] = ()
+    """Who may hold a native role everywhere without being a local change."""
     limits: Limits = Limits()
+    """How hard the platform may be driven."""
 
 
 class LandingZone(Document, frozen=True, kw_only=True, tag_field="kind", tag="LandingZone"):
     """The rules that a project's tenant on one platform gets."""
 
     name: Name
+    """Unique within its platform."""
     display_name: str = ""
+    """What people read."""
     platform: Name
+    """The one platform that it is for."""
     deletion: Deletion = "approval"
+    """What becomes of the native project of a tenant taken out of the manifest: deleted after `approval`, or
+    `automatic`.
+    """
     local_changes: LocalChanges | None = None
+    """As in Platform, which it overrides."""
 
 
 class Role(Document, frozen=True, kw_only=True, tag_field="kind", tag="Role"):
     """A role by name. Project roles admin, user and reader are built in."""
 
     name: Name
+    """The role's name."""
     display_name: str = ""
+    """What people read."""
     scope: Literal["organization", "workspace", "project"]
+    """`organization`, `workspace` or `project`: what it can be granted on."""
 
 
 class Workspace(Document, frozen=True, kw_only=True, tag_field="kind", tag="Workspace"):
     """A team or product: what projects are grouped by."""
 
     name: Name
+    """The workspace's name."""
     display_name: str = ""
+    """What people read."""
     formerly: tuple[FormerName, ...] = ()
+    """Earlier names, oldest first."""
     tags: dict[str, TagValue] = {}
+    """Names and values, free."""
     access: tuple[AccessRow, ...] = ()
+    """Grants of roles whose scope is the workspace."""
 
 
 class User(Document, frozen=True, kw_only=True, tag_field="kind", tag="User"):
     """A person or account. The name is its id for ever; everything else may change."""
 
     name: PrincipalId
+    """The principal's id, for ever."""
     display_name: str = ""
+    """The person's name."""
     email: str = ""
+    """An attribute, not an identity."""
     state: Literal["active", "disabled"] = "active"
+    """`active` or `disabled`. Grants of a disabled user give nothing."""
     external_ids: dict[str, str] = {}
+    """What the person is called elsewhere, under keys of your choice. A Platform says which key it reads."""
 
 
 class Group(Document, frozen=True, kw_only=True, tag_field="kind", tag="Group"):
     """People by name. Groups do not nest."""
 
     name: Name
+    """The group's name."""
     display_name: str = ""
+    """What people read."""
     members: tuple[PrincipalId, ...] = ()
+    """Principals' ids."""
 
 
 class NativeThing(Row, frozen=True, kw_only=True):
     """A thing that exists on the platform already and is to be taken over."""
 
     id: Annotated[str, Meta(min_length=1, max_length=255)]
+    """The platform's own id of it."""
 
 
 class TenantRow(Row, frozen=True, kw_only=True):
     """A project's place on one platform."""
 
     platform: Name
+    """The platform."""
     landing_zone: Name
+    """The name of one of that platform's landing zones."""
     quotas: dict[str, int] = {}
+    """Amounts by the names that the vendor knows."""
     local_changes: LocalChanges | None = None
+    """As in Platform; overrides the landing zone."""
     native: NativeThing | None = None
+    """A thing that exists already and is to be taken over instead of made."""
 
 
 class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Project"):
     """What people work in; unique by name within its workspace."""
 
     name: Name
+    """Unique within its workspace."""
     workspace: Name
+    """The workspace it belongs to."""
     display_name: str = ""
+    """What people read."""
     description: str = ""
+    """One line more."""
     formerly: tuple[FormerName, ...] = ()
+    """Earlier names, oldest first; `workspace/name` where it was moved from another workspace."""
     tags: dict[str, TagValue] = {}
+    """Names and values, free."""
     payment_method: Name | None = None
+    """A PaymentMethod of this workspace, or one of no workspace."""
     access: tuple[AccessRow, ...] = ()
+    """Grants of project roles."""
     tenants: tuple[TenantRow, ...] = ()
+    """Its places on platforms, at most one on each."""
 
 
 class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """One grant in a file of its own. No project: on the workspace; no workspace either: on the organisation."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$")]
+    """The grant's id: 1 to 127 letters, digits, `.`, `_` or `-`."""
     workspace: Name | None = None
+    """On this workspace; without it, on the organisation."""
     project: Name | None = None
+    """On this project of the workspace; without it, on the workspace."""
     user: PrincipalId | None = None
+    """As in a row of `access`."""
     group: Name | None = None
+    """As in a row of `access`."""
     role: Name
+    """A role of that scope."""
     from_: str | None = field(name="from", default=None)
+    """As in a row of `access`."""
     until: str | None = None
+    """As in a row of `access`."""
     reason: str = ""
+    """As in a row of `access`."""
 
 
 class PaymentMethod(Document, frozen=True, kw_only=True, tag_field="kind", tag="PaymentMethod"):
     """Who pays."""
 
     name: Name
+    """The payment method's name."""
     display_name: str = ""
+    """What people read."""
     workspace: Name | None = None
+    """Only this workspace's projects may use it. Without it, all may."""
 
 
 KINDS: tuple[type[Document], ...] = (
