@@ -31,12 +31,26 @@ FormerName = Annotated[
         description="an earlier name, or 'workspace/name' where it was moved",
     ),
 ]
-TagValue = Annotated[str, Meta(max_length=255)]
+TagName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(?!\n)$",
+        description="1 to 63 letters, digits, '.', '_' or '-'; none of the signs at either end",
+    ),
+]
+TagText = Annotated[str, Meta(max_length=255)]
+TagValue = TagText | bool | int | float | tuple[TagText, ...]
+"""What a tag says: one text, truth or number, or several texts."""
+Tags = dict[str, TagValue]
 Folder = Annotated[
     str,
     Meta(min_length=1, max_length=255, description="a folder of the repository", extra={"folder": True}),
 ]
 """For a vendor's block of a LandingZone: files below it are the platform's own documents, and none of Hanse's."""
+TagType = Literal["string", "number", "boolean", "select", "multi-select", "email"]
+TaggedKind = Literal[
+    "Location", "Platform", "LandingZone", "Workspace", "User", "Group", "Project", "PaymentMethod"
+]
 LocalChanges = Literal["rollback", "report"]
 Deletion = Literal["approval", "automatic"]
 
@@ -107,6 +121,8 @@ class Location(Document, frozen=True, kw_only=True, tag_field="kind", tag="Locat
     """What people read."""
     jurisdiction: str = ""
     """Whose law holds there, such as `EU`. Free text."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
 
 
 class Operator(Row, frozen=True, kw_only=True):
@@ -138,6 +154,8 @@ class Platform(Document, frozen=True, kw_only=True, tag_field="kind", tag="Platf
     """What people read."""
     location: Name | None = None
     """A Location."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     credential: Name
     """The name of a credential. What it stands for says server.yaml, outside git."""
     local_changes: LocalChanges = "rollback"
@@ -157,6 +175,10 @@ class LandingZone(Document, frozen=True, kw_only=True, tag_field="kind", tag="La
     """What people read."""
     platform: Name
     """The one platform that it is for."""
+    required_tags: dict[TagName, tuple[TagValue, ...]] = {}
+    """Only for projects that have these tags: for each name, one of its values; for a list, one of them."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     deletion: Deletion = "approval"
     """What becomes of the native project of a tenant taken out of the manifest: deleted after `approval`, or
     `automatic`.
@@ -176,6 +198,61 @@ class Role(Document, frozen=True, kw_only=True, tag_field="kind", tag="Role"):
     """`organization`, `workspace` or `project`: what it can be granted on."""
 
 
+class Who(Row, frozen=True, kw_only=True):
+    """People and machines who may do something: any of them."""
+
+    users: tuple[PrincipalId, ...] = ()
+    """Principals' ids."""
+    groups: tuple[Name, ...] = ()
+    """Everybody in these groups."""
+    machines: tuple[Name, ...] = ()
+    """Signers that are no person, by the names that `Organization.trust` gives them."""
+
+
+class TagDefinition(Document, frozen=True, kw_only=True, tag_field="kind", tag="TagDefinition"):
+    """What a tag may say, and on which kinds. A kind with any definition takes no other tags."""
+
+    name: TagName
+    """The tag's name, as it stands in `tags`."""
+    display_name: str = ""
+    """What people read."""
+    description: str = ""
+    """What the tag is for, and how to choose its value."""
+    kinds: Annotated[tuple[TaggedKind, ...], Meta(min_length=1)]
+    """On which kinds of documents it may stand."""
+    type: TagType = "string"
+    """What its value is."""
+    values: tuple[TagText, ...] = ()
+    """Of `select` and `multi-select`: what may be chosen."""
+    pattern: str | None = None
+    """Of `string`: a regular expression that the whole text must match."""
+    required: bool = False
+    """Whether each document of these kinds must have it. A `default` fills it in."""
+    default: TagValue | None = None
+    """What holds where the tag is absent."""
+    set_by: Who | None = None
+    """Who may give it, change it or take it away: only commits that they signed. Without it: everybody."""
+
+
+class Policy(Document, frozen=True, kw_only=True, tag_field="kind", tag="Policy"):
+    """A rule of the organisation's own, as a CEL expression over what is declared."""
+
+    name: Name
+    """The policy's name."""
+    display_name: str = ""
+    """What people read."""
+    on: Literal["organization", "workspace", "project", "tenant", "grant"]
+    """What it looks at, one after the other."""
+    when: str = ""
+    """A CEL expression: only where it is true the policy is asked. Without it: everywhere."""
+    require: Annotated[str, Meta(min_length=1)]
+    """A CEL expression that must be true."""
+    message: Annotated[str, Meta(min_length=1, max_length=500)]
+    """What people are told where it is not, and what to do."""
+    severity: Literal["error", "warning"] = "error"
+    """`error` makes a commit unacceptable, `warning` only tells."""
+
+
 class Workspace(Document, frozen=True, kw_only=True, tag_field="kind", tag="Workspace"):
     """A team or product: what projects are grouped by."""
 
@@ -185,8 +262,8 @@ class Workspace(Document, frozen=True, kw_only=True, tag_field="kind", tag="Work
     """What people read."""
     formerly: tuple[FormerName, ...] = ()
     """Earlier names, oldest first."""
-    tags: dict[str, TagValue] = {}
-    """Names and values, free."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     access: tuple[AccessRow, ...] = ()
     """Grants of roles whose scope is the workspace."""
 
@@ -200,6 +277,8 @@ class User(Document, frozen=True, kw_only=True, tag_field="kind", tag="User"):
     """The person's name."""
     email: str = ""
     """An attribute, not an identity."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     state: Literal["active", "disabled"] = "active"
     """`active` or `disabled`. Grants of a disabled user give nothing."""
     external_ids: dict[str, str] = {}
@@ -213,6 +292,8 @@ class Group(Document, frozen=True, kw_only=True, tag_field="kind", tag="Group"):
     """The group's name."""
     display_name: str = ""
     """What people read."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     members: tuple[PrincipalId, ...] = ()
     """Principals' ids."""
 
@@ -252,8 +333,8 @@ class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Projec
     """One line more."""
     formerly: tuple[FormerName, ...] = ()
     """Earlier names, oldest first; `workspace/name` where it was moved from another workspace."""
-    tags: dict[str, TagValue] = {}
-    """Names and values, free."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     payment_method: Name | None = None
     """A PaymentMethod of this workspace, or one of no workspace."""
     access: tuple[AccessRow, ...] = ()
@@ -294,6 +375,8 @@ class PaymentMethod(Document, frozen=True, kw_only=True, tag_field="kind", tag="
     """What people read."""
     workspace: Name | None = None
     """Only this workspace's projects may use it. Without it, all may."""
+    tags: Tags = {}
+    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
 
 
 KINDS: tuple[type[Document], ...] = (
@@ -301,6 +384,8 @@ KINDS: tuple[type[Document], ...] = (
     Location,
     Platform,
     LandingZone,
+    TagDefinition,
+    Policy,
     Role,
     Workspace,
     User,

@@ -21,8 +21,10 @@ from hanse.desired.kinds import (
     Organization,
     PaymentMethod,
     Platform,
+    Policy,
     Project,
     Role,
+    TagDefinition,
     User,
     Workspace,
 )
@@ -92,6 +94,8 @@ class Manifest:
         self.platforms: dict[str, Platform] = sorts["Platform"]
         self.landing_zones: dict[tuple[str, str], LandingZone] = sorts["LandingZone"]
         """By platform and name."""
+        self.tag_definitions: dict[str, TagDefinition] = sorts["TagDefinition"]
+        self.policies: dict[str, Policy] = sorts["Policy"]
         self.roles: dict[str, Role] = sorts["Role"]
         self.workspaces: dict[str, Workspace] = sorts["Workspace"]
         self.users: dict[str, User] = sorts["User"]
