@@ -67,6 +67,7 @@ def language() -> Language:
             v.description.landing_zone_block,
             v.description.quotas,
             v.description.pace,
+            v.description.moved,
         )
         for name, v in vendors().items()
     }

@@ -10,6 +10,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from hanse.desired.conversion import EarlierVersion, Moved
+
+API_VERSION = "hanse/v1"
+EARLIER_VERSIONS: dict[str, EarlierVersion] = {}
+"""By name: apiVersions that are still read. Nothing was released before the first one."""
+MOVED: tuple[Moved, ...] = ()
+"""Fields of the kinds that have another place now; vendors name those of their blocks."""
+
 Name = Annotated[
     str,
     Meta(
@@ -63,6 +71,7 @@ class Document(Row, frozen=True, kw_only=True):
     """What every document has."""
 
     api_version: Literal["hanse/v1"]
+    """The version of the language that the document is written in."""
 
 
 class AccessRow(Row, frozen=True, kw_only=True):

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from hanse.desired.findings import Finding, Spot, diagnostics, of_mistake
+from hanse.desired.findings import Finding, Spot, Steps, diagnostics, of_mistake
 from hanse.desired.folders import FolderFile, fault, is_below, named_folders, written_folders
 from hanse.desired.kinds import Document, LandingZone, Organization
 from hanse.desired.manifest import Declared, Id, Manifest
@@ -78,6 +79,7 @@ def load(
         findings += _independent(check(whole, now), findings)
     else:
         findings = check(manifest, now)
+    findings += [told for told in reading.outdated if told.severity == "warning"]
     found = [*reading.syntax, *diagnostics(findings, files), *_links(links, reading.ignored)]
     if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
@@ -101,6 +103,8 @@ class _Unsound(NamedTuple):
 
     spot: Spot
     value: dict[str, Any]
+    written: Callable[[Steps], Steps]
+    """Where a field of it stands in the file."""
 
 
 class _Reading:
@@ -114,6 +118,8 @@ class _Reading:
         self._failed: list[_Unsound] = []
         self.syntax: list[Diagnostic] = []
         """What is not even YAML."""
+        self.outdated: list[Finding] = []
+        """What is written in an earlier way."""
         self.misplaced: list[Spot] = []
         """Documents of Hanse's where none are read."""
 
@@ -129,15 +135,29 @@ class _Reading:
         """Parse and type a file."""
         parsed = yaml.parse(data, path)
         documents: list[tuple[int, Document]] = []
+        before = len(self.outdated)
         for item in parsed.documents:
+            spot = Spot(path, item.index)
+            value, outdated, _ = converted = self.vocabulary.converted(item.value)
+            self.outdated += [Finding(*told[:4], spot, told.steps, key=True) for told in outdated]
             try:
-                documents.append((item.index, self.vocabulary.typed(item.value)))
+                documents.append((item.index, self.vocabulary.typed(value)))
             except msgspec.ValidationError:
-                self._failed.append(_Unsound(Spot(path, item.index), item.value))
+                self._failed.append(_Unsound(spot, value, converted.written))
         self.syntax += parsed.diagnostics
         self.declared += [Declared(document, Spot(path, index)) for index, document in documents]
-        if not parsed.diagnostics and len(documents) == len(parsed.documents):
+        # What is outdated is to be told each time, so it is not kept.
+        if (
+            not parsed.diagnostics
+            and len(documents) == len(parsed.documents)
+            and before == len(self.outdated)
+        ):
             self.rows[path] = encode_documents(documents, self.vocabulary)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing so far is wrong with the form of anything."""
+        return not self.syntax and not self.findings()
 
     def ignore(self) -> None:
         """Forget the files that the organisation ignores; its own file is none of them."""
@@ -200,6 +220,7 @@ class _Reading:
         """Forget the files that do not count."""
         self.declared = [item for item in self.declared if counts(item.spot.path)]
         self._failed = [failed for failed in self._failed if counts(failed.spot.path)]
+        self.outdated = [told for told in self.outdated if counts(told.spot.path)]
         self.syntax = [d for d in self.syntax if d.place is None or counts(d.place.path)]
         self.rows = {path: row for path, row in self.rows.items() if counts(path)}
 
@@ -217,15 +238,18 @@ class _Reading:
     def findings(self) -> list[Finding]:
         """Everything that is wrong with the form of single documents."""
         of_form = [
-            of_mistake(mistake, failed.spot)
+            of_mistake(replace(mistake, steps=failed.written(mistake.steps)), failed.spot)
             for failed in self._failed
             for mistake in mistakes(failed.value, self.vocabulary)
         ]
         message = "a document of Hanse's lies below a landing zone's folder, and is not read"
         advice = "move it out of the folder"
-        return of_form + [
-            Finding("error", "misplaced-document", message, advice, spot) for spot in self.misplaced
-        ]
+        wrong = [told for told in self.outdated if told.severity == "error"]
+        return (
+            of_form
+            + wrong
+            + [Finding("error", "misplaced-document", message, advice, spot) for spot in self.misplaced]
+        )
 
     def salvaged(self) -> Iterator[Declared]:
         """Unsound documents without their wrong fields, where they are documents then."""
@@ -241,7 +265,7 @@ def sound_documents(data: bytes, vocabulary: Vocabulary) -> list[Document] | Non
     """The documents of one file by itself; None where anything in it is wrong."""
     reading = _Reading(vocabulary)
     reading.read("", data)
-    return [document for document, _ in reading.declared] if "" in reading.rows else None
+    return [document for document, _ in reading.declared] if reading.is_sound else None
 
 
 def encode_documents(documents: Iterable[tuple[int, Document]], vocabulary: Vocabulary) -> bytes:

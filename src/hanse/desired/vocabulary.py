@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from hanse.desired import kinds
+from hanse.desired.conversion import Converted, EarlierVersion, Moved, convert, earlier_versions
 from hanse.desired.kinds import Document, LandingZone, Platform
 from hanse.desired.settings import USUAL_PACE, Pace
 from hanse.foundation.canonical import digest
@@ -34,14 +35,27 @@ class Blocks:
     """Quota names that a tenant may ask for."""
     pace: Pace = USUAL_PACE
     """How hard a platform is driven that says nothing of `limits`."""
+    moved: tuple[Moved, ...] = ()
+    """Fields of its blocks that have another place now."""
 
 
 class Vocabulary:
     """All kinds with all vendors' blocks: types for decoding, schemas for complete errors."""
 
-    def __init__(self, vendors: Mapping[str, Blocks]) -> None:
-        """Join on the vendors, by the names that their blocks have in the manifest."""
+    def __init__(
+        self, vendors: Mapping[str, Blocks], earlier: Mapping[str, EarlierVersion] = kinds.EARLIER_VERSIONS
+    ) -> None:
+        """Join on the vendors, by the names that their blocks have in the manifest.
+
+        `earlier` are the apiVersions of old; raises ValueError where one of them does not lead to the present one.
+        """
+        for wrong in earlier_versions(earlier, kinds.API_VERSION):
+            raise ValueError(wrong)
         self.vendors = dict(sorted(vendors.items()))
+        self._earlier = earlier
+        self._moved: dict[str, list[Moved]] = {}
+        for move in (*kinds.MOVED, *(move for blocks in self.vendors.values() for move in blocks.moved)):
+            self._moved.setdefault(move.kind, []).append(move)
         self.kinds: dict[str, type[Document]] = {kind.__name__: kind for kind in kinds.KINDS}
         self.kinds["Platform"] = self._joined(Platform, {v: b.platform for v, b in self.vendors.items()})
         self.kinds["LandingZone"] = self._joined(
@@ -94,6 +108,10 @@ class Vocabulary:
     @cached_property
     def _validators(self) -> dict[str, tuple[dict[str, Any], jsonschema_rs.Draft202012Validator]]:
         return {}
+
+    def converted(self, value: dict[str, Any]) -> Converted:
+        """The plain values of a document in the form of today."""
+        return convert(value, self._earlier, self._moved)
 
     def typed(self, value: Any) -> Document:
         """The document that plain values stand for. Raises msgspec.ValidationError with the first error."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from hanse.desired.compiled import Compiled as Compiled
 from hanse.desired.compiled import Problem as Problem
+from hanse.desired.conversion import Moved as Moved
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.settings import USUAL_PACE
 from hanse.desired.settings import Pace as Pace
@@ -44,6 +45,8 @@ class Description:
     """Quota names that tenants and landing zones may ask for."""
     pace: Pace = USUAL_PACE
     """How hard a platform is driven that says nothing of `limits`."""
+    moved: tuple[Moved, ...] = ()
+    """Fields of its blocks that have another place now, and are read from the earlier one too."""
 
     def kind(self, name: str) -> KindSpec:
         """The spec of one kind. Raises KeyError."""
