@@ -6,7 +6,7 @@ import gc
 import importlib
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from pathlib import Path
 from hanse.cli import cli, modules
 from hanse.cli.session import Joined
 from hanse.config import ServerConfig, read_config
+from hanse.desired.load import is_manifest
 from hanse.desired.settings import PlatformSettings, Settings
 from hanse.desired.vocabulary import Blocks, Vocabulary
 from hanse.foundation.diagnostics import render
@@ -32,6 +33,9 @@ from hanse.service.estate import Estate, Language, Trouble, bound
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
 
+WATCH_MS = 200
+"""How long `edits` waits for a change before it looks whether it is still wanted."""
+
 
 def run() -> None:
     """The command `hanse`."""
@@ -42,7 +46,7 @@ def run() -> None:
     cli(
         obj={
             "joined": Joined(
-                open_estate, open_source, language, new_repository, operator, config_folder, troubles
+                open_estate, open_source, edits, language, new_repository, operator, config_folder, troubles
             )
         }
     )
@@ -81,6 +85,30 @@ def open_source(location: str) -> Source:
     from hanse.git import Repository  # noqa: PLC0415 (commands that read no repository start quicker)
 
     return Repository.open(location, mirror_folder=_data_folder() / "mirrors")
+
+
+def edits(location: str) -> Iterator[None]:
+    """Comes back at once, and then each time that files of the manifest in that working tree were changed.
+
+    Raises SourceError, and Trouble where there is none.
+    """
+    import watchfiles  # noqa: PLC0415 (only who watches pays for it)
+
+    from hanse.git import Repository  # noqa: PLC0415
+
+    repository = Repository.open(location)
+    if repository.bare:
+        raise Trouble(f"{repository.folder} has no working tree", "clone it, and name the clone")
+    folder = repository.folder
+
+    def counts(_: object, path: str) -> bool:
+        return is_manifest(os.path.relpath(path, folder))
+
+    # The first comes when the watch stands, so that nothing is missed that is saved while it is looked at.
+    watch = watchfiles.watch(folder, watch_filter=counts, rust_timeout=WATCH_MS, yield_on_timeout=True)
+    for number, changes in enumerate(watch):
+        if changes or number == 0:
+            yield
 
 
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:

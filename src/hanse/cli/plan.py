@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from hanse.accept import Trip
+from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, Names, console, plan_tree, quoted, remark_text, totals
-from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_diagnostics, print_json, run
+from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_json, run
 from hanse.foundation.diagnostics import has_errors
 from hanse.model import Owner
 from hanse.service.estate import Estate
@@ -110,7 +111,7 @@ def show_proposal(proposal: Proposal) -> None:
     out = console()
     head = proposal.head.commit[:SHORT] if proposal.head else ""
     if proposal.checked is None:
-        print_diagnostics(proposal.diagnostics, err=True)
+        print_text(proposal.diagnostics, err=True)
         why = "has errors" if has_errors(proposal.diagnostics) else "cannot be accepted"
         if proposal.acceptance and proposal.acceptance.refused:
             why = f"cannot be accepted: {proposal.acceptance.refused}"
@@ -118,7 +119,7 @@ def show_proposal(proposal: Proposal) -> None:
         advice = [f"`hanse approve {trip.subject[:12]}` lets it be accepted" for trip in _trips(proposal)]
         complain(f"commit {proposal.commit[:SHORT]} {why}; {then}", *advice[:1])
         return
-    print_diagnostics(proposal.diagnostics, err=True)
+    print_text(proposal.diagnostics, err=True)
     since = (
         "the first to be accepted"
         if not head

@@ -13,8 +13,9 @@ import click
 import msgspec
 from rich.text import Text
 
+from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
-from hanse.cli.session import OK, count, print_diagnostics, run
+from hanse.cli.session import OK, count, run
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
@@ -82,7 +83,7 @@ def _write(news: ServeNews, at: datetime, names: Names) -> None:
     for line in _lines(news, names):
         console().print(Text(f"{at.astimezone():%H:%M:%S} ", style="dim") + line)
     if isinstance(news, Judged):
-        print_diagnostics(news.proposal.diagnostics)
+        print_text(news.proposal.diagnostics)
 
 
 def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911 (one for each sort of news)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import click
 import msgspec
 
-from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source
 from hanse.service.estate import Estate, Language
 
@@ -28,6 +27,8 @@ class Joined:
     """Opens the estate of a server configuration (a path, or None for the default one)."""
     source: Callable[[str], Source]
     """Opens a git repository for reading."""
+    edits: Callable[[str], Iterator[None]]
+    """Comes back at once, and then each time that files of the manifest in a working tree were changed."""
     language: Callable[[], Language]
     """The manifest's language, for what needs no server configuration."""
     new_repository: Callable[[Path, Mapping[str, bytes], str], None]
@@ -88,19 +89,6 @@ def print_json(value: Any) -> None:
     sys.stdout.write(
         msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode() + "\n"
     )
-
-
-def print_diagnostics(diagnostics: list[Diagnostic], *, err: bool = False) -> None:
-    """Write findings, one or two lines each, with colours where the terminal has them."""
-    for found in diagnostics:
-        if found.place:
-            click.secho(f"{found.place}: ", bold=True, nl=False, err=err)
-        click.secho(
-            f"{found.severity}: ", fg="red" if found.severity == "error" else "yellow", nl=False, err=err
-        )
-        click.echo(found.message, err=err)
-        if found.advice:
-            click.secho(f"    {found.advice}", dim=True, err=err)
 
 
 def at_terminal() -> bool:

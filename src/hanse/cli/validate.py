@@ -3,50 +3,86 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
 
-from hanse.cli.session import ERROR, OK, count, joined, leave, print_diagnostics, print_json
-from hanse.foundation.diagnostics import Diagnostic
-from hanse.service.validate import check_commit, check_worktree
+from hanse.cli.findings import FORMATS, Format, print_findings
+from hanse.cli.session import ERROR, OK, Joined, at_terminal, count, joined, leave
+from hanse.service.validate import Checked, check_commit, check_worktree
 
 
 @click.command()
 @click.argument("repository", default=".", type=click.Path(file_okay=False))
 @click.option("--commit", default="", metavar="REV", help="Check this commit instead of the branch's head.")
 @click.option("--worktree", is_flag=True, help="Check the files as they are, committed or not.")
-@click.option("--json", "as_json", is_flag=True, help="Write all findings as JSON.")
+@click.option("--watch", is_flag=True, help="Check the files as they are, again whenever one is saved.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="How findings are written: for people, or for a forge.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_context
-def command(ctx: click.Context, repository: str, commit: str, worktree: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    repository: str,
+    commit: str,
+    worktree: bool,
+    watch: bool,
+    form: Format,
+    as_json: bool,
+) -> None:
     """Check the manifest in REPOSITORY (default: here), and report all errors at once.
 
     Needs no server configuration and no cloud. Exit code 1 if there is an error.
     """
     main = joined(ctx)
+    form = "json" if as_json else form
+    if commit and (worktree or watch):
+        raise click.UsageError("--commit checks what is committed; leave out --worktree and --watch")
+
+    def look() -> Checked:
+        source, language, now = main.source(repository), main.language(), datetime.now(UTC)
+        if worktree or watch:
+            return check_worktree(source, language, now)
+        return asyncio.run(check_commit(source, language, source.resolve(commit or "HEAD"), now))
 
     def job() -> int:
-        source, language, now = main.source(repository), main.language(), datetime.now(UTC)
-        if worktree:
-            checked = check_worktree(source, language, now)
-        else:
-            checked = asyncio.run(check_commit(source, language, source.resolve(commit or "HEAD"), now))
-        if as_json:
-            print_json({"commit": checked.commit, "diagnostics": checked.diagnostics})
-        else:
-            print_diagnostics(checked.diagnostics)
-            _summary(checked.diagnostics, len(checked.intents), checked.commit)
+        checked = look()
+        print_findings(checked.diagnostics, form, checked.commit)
+        if form == "text":
+            _summary(checked)
         return OK if checked.is_sound else ERROR
 
-    leave(ctx, job)
+    leave(ctx, (lambda: _watch(main, repository, job)) if watch else job)
 
 
-def _summary(diagnostics: list[Diagnostic], owners: int, commit: str) -> None:
-    errors = sum(found.severity == "error" for found in diagnostics)
-    warnings = len(diagnostics) - errors
-    where = f"commit {commit[:8]}" if commit else "the working tree"
+def _watch(main: Joined, repository: str, job: Callable[[], int]) -> int:
+    """Check at each change of a file until Ctrl-C; a repository that cannot be read just now is read at the next."""
+    code = OK
+    try:
+        for _ in main.edits(repository):
+            if at_terminal():
+                click.clear()
+            code = job()
+            at = datetime.now().astimezone()
+            click.secho(f"{at:%H:%M:%S} looking for changes; Ctrl-C ends it", dim=True, err=True)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    return code
+
+
+def _summary(checked: Checked) -> None:
+    errors = sum(found.severity == "error" for found in checked.diagnostics)
+    warnings = len(checked.diagnostics) - errors
+    where = f"commit {checked.commit[:8]}" if checked.commit else "the working tree"
     if errors:
         click.secho(f"{where}: {count(errors, 'error')}, {count(warnings, 'warning')}", fg="red", bold=True)
     else:
         click.secho(f"{where} is sound: ", fg="green", bold=True, nl=False)
-        click.echo(f"{count(owners, 'owner')} compiled, {count(warnings, 'warning')}")
+        click.echo(f"{count(len(checked.intents), 'owner')} compiled, {count(warnings, 'warning')}")
