@@ -118,6 +118,15 @@ class Manifest:
         return ZoneInfo("UTC") if zone is None or isinstance(zone, Invalid) else zone
 
     @cached_property
+    def tags_of(self) -> dict[str, dict[str, TagDefinition]]:
+        """By kind of documents: the tags that are defined for it, by name."""
+        found: dict[str, dict[str, TagDefinition]] = {}
+        for name, definition in self.tag_definitions.items():
+            for kind in definition.kinds:
+                found.setdefault(kind, {})[name] = definition
+        return found
+
+    @cached_property
     def terms(self) -> dict[Scope, list[Term]]:
         """Sound grants by scope, inline ones and files together, in no order and with repetitions."""
         found: dict[Scope, list[Term]] = {}
