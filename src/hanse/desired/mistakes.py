@@ -114,6 +114,8 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
         node = _at(schema, error.schema_path)
         advice = f"use {node.get('description', 'text that matches ' + kind['pattern'])}"
         yield Mistake("not-allowed", f"{where}{what(error.instance)} is not allowed", advice, steps)
+    elif rule in ("minItems", "minLength") and kind["limit"] == 1:
+        yield Mistake("out-of-range", f"{where}it must not be empty", "", steps)
     elif rule in _LIMITS:
         message = f"{where}{what(error.instance)} is {_LIMITS[rule].format(kind['limit'])}"
         yield Mistake("out-of-range", message, "", steps)

@@ -7,7 +7,7 @@ and nobody's pattern may hold up the checks of everybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -67,35 +67,28 @@ class _Definition:
         self.matcher = matcher
         self.is_wanted = definition.required
         self.default = definition.default
-        self._fine: set[str] = set()
-        """Texts that were looked at already."""
-        self._guesses: dict[str, str | None] = {}
+        self._seen: dict[str, _Fault | None] = {}
+        """Texts that were looked at already, for many documents say the same."""
 
-    def fault(self, value: TagValue) -> _Fault | None:
-        """Why the value is none that may be said, or None."""
-        if isinstance(value, str) and value in self._fine:
-            return None
+    def faults(self, value: TagValue) -> Sequence[_Fault]:
+        """Why the value is none that may be said; empty if it is."""
         if not self._is_of_type(value):
             message = f"expected {_EXPECTED[self.type]}, got {what(value)}"
-            return _Fault("wrong-type", message, self._conversion(value))
+            return [_Fault("wrong-type", message, self._conversion(value))]
+        if isinstance(value, str):
+            fault = self._text_fault(value)
+            return [fault] if fault else ()
         if isinstance(value, tuple):
             found = ((i, self._text_fault(text)) for i, text in enumerate(value))
-            return next((fault._replace(steps=(i,)) for i, fault in found if fault), None)
-        if not isinstance(value, str):
-            return None
-        fault = self._text_fault(value)
-        if fault is None:
-            self._fine.add(value)
-        return fault
+            return [fault._replace(steps=(i,)) for i, fault in found if fault]
+        return ()
 
-    def single_fault(self, value: SingleTagValue) -> _Fault | None:
+    def single_faults(self, value: SingleTagValue) -> Sequence[_Fault]:
         """Why the value can be none of this tag's, be it alone or one of several."""
-        if self.type == "multi-select":
-            fault = self.fault((value,)) if isinstance(value, str) else None
-            if isinstance(value, str):
-                return fault._replace(steps=()) if fault else None
-            return _Fault("wrong-type", f"expected text, got {what(value)}", f'put it in quotes: "{value}"')
-        return self.fault(value)
+        if self.type != "multi-select":
+            return self.faults(value)
+        fault = self._text_fault(value) if isinstance(value, str) else _no_text(value)
+        return [fault] if fault else ()
 
     @cached_property
     def allowed(self) -> str:
@@ -122,7 +115,7 @@ class _Definition:
     def _conversion(self, value: TagValue) -> str:
         """How to write a value of another type, where that is plain; else what may be written."""
         if isinstance(value, tuple):
-            if len(value) == 1 and self.fault(value[0]) is None:
+            if len(value) == 1 and not self.faults(value[0]):
                 return f"write {value[0]}"
             return f"write {self.allowed}"
         text = single_text(value)
@@ -138,10 +131,16 @@ class _Definition:
         return f"write {self.allowed}"
 
     def _text_fault(self, text: str) -> _Fault | None:
+        if text not in self._seen:
+            self._seen[text] = self._text_fault_anew(text)
+        return self._seen[text]
+
+    def _text_fault_anew(self, text: str) -> _Fault | None:
         if self.type in _SELECT:
             if text in self.values:
                 return None
-            return _Fault("not-allowed", f"'{text}' is not allowed", self._likely(text))
+            likely = meant(suggest(text, self.values), self.values)
+            return _Fault("not-allowed", f"'{text}' is not allowed", likely)
         if self.type == "email":
             if _EMAIL.fullmatch(text):
                 return None
@@ -150,12 +149,6 @@ class _Definition:
             advice = f"TagDefinition {self.name} says: {self.description}" if self.description else ""
             return _Fault("not-allowed", f"{what(text)} does not match {self.pattern}", advice)
         return None
-
-    def _likely(self, text: str) -> str:
-        if text not in self._guesses:
-            self._guesses[text] = suggest(text, self.values)
-        return meant(self._guesses[text], self.values)
-
 
 class _Checking:
     """The tags of one manifest."""
@@ -201,12 +194,12 @@ class _Checking:
         if len(self.report.findings) > before:
             return
         checked = _Definition(definition, matcher)
-        fault = checked.fault(definition.default) if definition.default is not None else None
-        if fault is None:
-            self.definitions[definition.name] = checked
-        else:
+        faults = checked.faults(definition.default) if definition.default is not None else ()
+        for fault in faults:
             message = f"default: {fault.message}"
             self.report.error(identity, fault.code, message, fault.advice, ("default", *fault.steps))
+        if not faults:
+            self.definitions[definition.name] = checked
 
     def _choices(self, definition: TagDefinition, identity: Id) -> None:
         if definition.type not in _SELECT:
@@ -271,8 +264,9 @@ class _Checking:
                 for name, value in document.tags.items():
                     if name not in defined:
                         self._undefined(document, kind, name, value, defined)
-                    elif (definition := self.definitions.get(name)) and (fault := definition.fault(value)):
-                        self._fault(document, name, fault)
+                    elif (definition := self.definitions.get(name)) is not None:
+                        for fault in definition.faults(value):
+                            self._fault(document, name, fault)
             for one in wanted:
                 if document.tags.get(one.name, one.default) in _EMPTY:
                     self._missing(document, one, defined)
@@ -307,6 +301,8 @@ class _Checking:
 
     def _missing(self, document: Tagged, definition: _Definition, defined: Mapping[str, Any]) -> None:
         name, kind = definition.name, type(document).__name__
+        if (id_of(document), name) in self.wrong:
+            return
         if name in document.tags:
             message, steps = f"tags.{name}: this tag must not be empty", ("tags", name)
             self._tell(document, name, "missing-tag", message, f"write {definition.allowed}", steps)
@@ -352,38 +348,25 @@ class _Checking:
                     self._admitted(project, row.platform, row.landing_zone, ("tenants", i, "landingZone"), sound)
 
     def _sound(self, zone: LandingZone) -> dict[str, frozenset[str]]:
-        """What a landing zone asks for, as texts, as far as some project can have it."""
+        """What a landing zone asks for, as texts; nothing fits where a value is none that a project can have."""
         identity = id_of(zone)
         found: dict[str, frozenset[str]] = {}
         for name, values in zone.required_tags.items():
             steps = ("requiredTags", name)
             if not self._is_of_tenants(name):
-                known = self._of_tenants
-                declare = f"declare a TagDefinition '{name}' with 'kinds: [Project]'"
-                advice = self.report.meant("tag of tenants", name, known) or declare
                 message = f"no project can have the tag '{name}'"
-                self.report.error(identity, "unknown-tag", message, advice, steps, key=True)
+                self.report.error(identity, "unknown-tag", message, self._declare(name), steps, key=True)
+                found[name] = frozenset()
                 continue
             definition = self.definitions.get(name)
             if definition is None and self.manifest.declared(("TagDefinition", name)):
                 continue
-            faults = [(i, self._never(definition, value)) for i, value in enumerate(values)]
-            for i, fault in faults:
-                if fault is not None:
+            for i, value in enumerate(values):
+                for fault in _never(definition, value):
                     message = f"requiredTags.{name}: {fault.message}"
                     self.report.error(identity, fault.code, message, fault.advice, (*steps, i))
-            if not any(fault for _, fault in faults):
-                found[name] = frozenset(single_text(value) for value in values)
+            found[name] = frozenset(single_text(value) for value in values if not _never(definition, value))
         return found
-
-    def _never(self, definition: _Definition | None, value: SingleTagValue) -> _Fault | None:
-        """Why no project's tag can say this value, or None."""
-        if definition is not None:
-            return definition.single_fault(value)
-        if isinstance(value, str):
-            return None
-        advice = f'put it in quotes: "{single_text(value)}"'
-        return _Fault("wrong-type", f"expected text, got {what(value)}", advice)
 
     def _admitted(
         self,
@@ -396,7 +379,7 @@ class _Checking:
         givers = [*given_by(self.manifest, project)]
         tags = tag_texts(effective_tags(self.manifest, project))
         for name, values in asked[platform, zone].items():
-            if _says(tags.get(name), values) or any((id_of(giver), name) in self.wrong for giver in givers):
+            if not values or _says(tags.get(name), values) or any((id_of(giver), name) in self.wrong for giver in givers):
                 continue
             giver = next((one for one in reversed(givers) if name in one.tags), None)
             has = tags.get(name)
@@ -404,8 +387,8 @@ class _Checking:
             whose = f", from its {_WORDS[type(giver).__name__]}" if giver not in (None, project) else ""
             one_of = _either([f"'{value}'" for value in sorted(values)], "or")
             message = (
-                f"landing zone '{zone}' is only for projects whose tag '{name}' is {one_of}; "
-                f"{project.workspace}/{project.name} has {said}{whose}"
+                f"landing zone '{zone}' is only for projects whose tag '{name}' is {one_of}, "
+                f"and {project.workspace}/{project.name} has {said}{whose}"
             )
             fitting = sorted(
                 other
@@ -422,11 +405,16 @@ class _Checking:
         """Tags that a platform gives a meaning and that no project has."""
         for steps, name in _mapped(platform):
             if not self._is_of_tenants(name):
-                message = f"no project has the tag '{name}', so this does nothing"
-                advice = self.report.meant("tag of tenants", name, self._of_tenants)
-                declare = f"declare a TagDefinition '{name}' with 'kinds: [Project]', or take it out"
-                advice = advice if advice.startswith("did") else declare
-                self.report.warning(id_of(platform), "unknown-tag", message, advice, steps)
+                message = f"no project can have the tag '{name}', so this does nothing"
+                self.report.warning(id_of(platform), "unknown-tag", message, self._declare(name), steps)
+
+    def _declare(self, name: str) -> str:
+        """What to do about a tag that no project can have."""
+        if name in self.manifest.tag_definitions:
+            return f"take it out, or add Project to the 'kinds' of TagDefinition {name}"
+        guess = self.report.guess("tag of tenants", name, self._of_tenants)
+        declare = f"take it out, or declare a TagDefinition '{name}' with 'kinds: [Project]'"
+        return f"did you mean '{guess}'?" if guess else declare
 
     @cached_property
     def _of_tenants(self) -> dict[str, TagDefinition]:
@@ -444,15 +432,29 @@ class _Checking:
             return False
         if not self._of_tenants or manifest.declared(("TagDefinition", name)):
             return True
-        documents: tuple[Iterable[Tagged], ...] = (
-            manifest.workspaces.values(),
-            manifest.payment_methods.values(),
-            manifest.projects.values(),
-        )
-        return any(name in document.tags for some in documents for document in some)
+        free: list[Iterable[Tagged]] = [
+            documents.values()
+            for kind, documents in zip(
+                TENANT_KINDS, (manifest.workspaces, manifest.payment_methods, manifest.projects), strict=True
+            )
+            if kind not in manifest.tags_of
+        ]
+        return any(name in document.tags for documents in free for document in documents)
 
 
 _WORDS = {"Workspace": "workspace", "PaymentMethod": "payment method"}
+
+
+def _no_text(value: SingleTagValue) -> _Fault:
+    advice = f'put it in quotes: "{single_text(value)}"'
+    return _Fault("wrong-type", f"expected text, got {what(value)}", advice)
+
+
+def _never(definition: _Definition | None, value: SingleTagValue) -> Sequence[_Fault]:
+    """Why no project's tag can say this value; empty if one can."""
+    if definition is not None:
+        return definition.single_faults(value)
+    return () if isinstance(value, str) else [_no_text(value)]
 
 
 def _says(has: str | tuple[str, ...] | None, values: Collection[str]) -> bool:

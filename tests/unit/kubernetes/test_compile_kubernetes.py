@@ -98,7 +98,7 @@ def test_a_tenant_is_a_namespace_with_what_people_read() -> None:
             "phase": "Active",
         },
         OWNER,
-        sources=(PROJECT, ZONE),
+        sources=(PROJECT, ZONE, *OF_TAGS),
     )
 
 
