@@ -11,7 +11,7 @@ from hanse.conformance.contract import Suite
 from hanse.conformance.loop import Loop
 from hanse.conformance.world import shape
 from hanse.desired.intent import Intent
-from hanse.desired.kinds import Operator
+from hanse.desired.kinds import Operator, Tags
 from hanse.journal.events import OwnerConverged
 from hanse.model import Done
 from hanse.reconcile import Survey
@@ -92,12 +92,18 @@ class Converging(Suite):
     async def test_a_tag_of_project_payment_method_and_workspace_reaches_the_platform_in_this_precedence(
         self, loop: Loop
     ) -> None:
-        tags, amber, birch, cedar = loop.sample.tags, {"a": "amber"}, {"a": "birch"}, {"a": "cedar"}
+        tags = loop.sample.tags
+        amber: Tags = {"a": "amber"}
+        birch: Tags = {"a": "birch"}
+        cedar: Tags = {"a": "cedar"}
         for state, expected in (
             (tags(workspace=amber), ["amber"]),
             (tags(workspace=amber, payment_method=birch), ["birch"]),
             (tags(workspace=amber, payment_method=birch, project=cedar), ["cedar"]),
-            (tags(workspace=amber, payment_method=birch, project={"a": ("dahlia", "elder")}), ["dahlia", "elder"]),
+            (
+                tags(workspace=amber, payment_method=birch, project={"a": ("dahlia", "elder")}),
+                ["dahlia", "elder"],
+            ),
             (tags(workspace=amber, payment_method=birch), ["birch"]),
             (tags(payment_method=birch, project={"a": ()}), []),
         ):

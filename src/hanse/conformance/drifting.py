@@ -92,7 +92,14 @@ class Drifting(Suite):
         await loop.settle()
         before = shape(await loop.world.hand.census())
         async with loop.by_hand() as hand:
-            for drift in ("extra access", "missing access", "extra direct grant", "renamed", "described", "tagged"):
+            for drift in (
+                "extra access",
+                "missing access",
+                "extra direct grant",
+                "renamed",
+                "described",
+                "tagged",
+            ):
                 if DRIFTS[drift] in self.lacks:
                     continue
                 await self.meddle(loop, hand, drift)

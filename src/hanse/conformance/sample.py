@@ -81,7 +81,11 @@ class Sample:
         workspace = Workspace(api_version=version, name="shop", tags=of.get("workspace", {}))
         method = PaymentMethod(api_version=version, name="cc", tags=of.get("payment_method", {}))
         project = Project(
-            api_version=version, name="prod", workspace="shop", payment_method="cc", tags=of.get("project", {})
+            api_version=version,
+            name="prod",
+            workspace="shop",
+            payment_method="cc",
+            tags=of.get("project", {}),
         )
         declared = [Declared(document, Spot("", 0)) for document in (workspace, method, project)]
         return tag_texts(effective_tags(Manifest(declared, Vocabulary({}), {}), project))

@@ -124,7 +124,7 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _likely(branches: Sequence[Sequence[Any]], steps: tuple[str | int, ...]) -> Sequence[Any]:
-    """The errors of the alternative that is meant: of an optional field its type, else of the first of the value's type.
+    """The errors of the alternative that is meant: of an optional field its type, else the one of the value's type.
 
     None where the value is of no alternative's type.
     """

@@ -41,7 +41,7 @@ def people_sources(grants: Iterable[str], principal: str = "") -> tuple[str, ...
 
 
 def tag_sources(intent: Intent) -> tuple[str, ...]:
-    """What can have decided a tenant's tags beside its project: workspace, payment method, and the tags' definitions."""
+    """What can have decided a tenant's tags beside its project: workspace, payment method, the tags' definitions."""
     found = [document_source("Workspace", intent.workspace)]
     if intent.payment_method:
         found.append(document_source("PaymentMethod", intent.payment_method))

@@ -24,7 +24,9 @@ def test_every_mistake_of_a_broken_repository_is_told_at_once_with_its_place_and
 
 @pytest.mark.golden
 def test_every_mistake_with_tags_is_told_with_its_place_and_what_to_do() -> None:
-    told = "".join(f"{render(diagnostic)}\n" for diagnostic in load(broken("tags"), VOCABULARY, NOW).diagnostics)
+    told = "".join(
+        f"{render(diagnostic)}\n" for diagnostic in load(broken("tags"), VOCABULARY, NOW).diagnostics
+    )
     assert told == golden("tags.txt", told)
 
 

@@ -146,7 +146,9 @@ class _Compiling:
     @cached_property
     def tags(self) -> dict[str, str]:
         """The project's tags as text; several values with `,` between them."""
-        return {name: said if isinstance(said, str) else ",".join(said) for name, said in self.intent.tags.items()}
+        return {
+            name: said if isinstance(said, str) else ",".join(said) for name, said in self.intent.tags.items()
+        }
 
     @cached_property
     def name(self) -> str:

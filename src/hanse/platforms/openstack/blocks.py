@@ -62,9 +62,9 @@ class Names(Block, frozen=True, kw_only=True):
 class Tags(Block, frozen=True, kw_only=True):
     """Which tags a project carries in Keystone, each as `prefix`, key, `=` and value."""
 
-    prefix: Annotated[str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$", description="1 to 32 without ',', '/' and '='")] = (
-        f"{STAMP}:"
-    )
+    prefix: Annotated[
+        str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$", description="1 to 32 without ',', '/' and '='")
+    ] = f"{STAMP}:"
     """Project tags that begin so are Hanse's; all others are left alone."""
     keys: dict[MappedTag, TagKey] | None = None
     """Name of a tag to its key. Absent: all tags, by their own names."""
