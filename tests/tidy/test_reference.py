@@ -57,7 +57,7 @@ def default(field: msgspec.structs.FieldInfo) -> str:
         return "below"
     if value in (None, "", (), {}, []):
         return "–"
-    return f"`{value}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 @pytest.mark.parametrize(("page", "heading", "kind"), CASES, ids=[f"{c[0]} {c[1]}" for c in CASES])
