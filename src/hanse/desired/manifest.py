@@ -25,6 +25,7 @@ from hanse.desired.kinds import (
     Project,
     Role,
     TagDefinition,
+    Tags,
     User,
     Workspace,
 )
@@ -125,6 +126,14 @@ class Manifest:
             for kind in definition.kinds:
                 found.setdefault(kind, {})[name] = definition
         return found
+
+    @cached_property
+    def tag_defaults(self) -> dict[str, Tags]:
+        """By kind of documents: what holds where a tag is absent."""
+        return {
+            kind: {name: one.default for name, one in defined.items() if one.default is not None}
+            for kind, defined in self.tags_of.items()
+        }
 
     @cached_property
     def terms(self) -> dict[Scope, list[Term]]:

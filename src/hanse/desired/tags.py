@@ -6,6 +6,7 @@ What may be written at all says `desired.tag_checks`. Here everything is taken a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 from hanse.desired.kinds import (
     Group,
@@ -40,16 +41,15 @@ def effective_tags(manifest: Manifest, document: Tagged) -> Tags:
     givers = list(given_by(manifest, document))
     found: Tags = {}
     for giver in givers:
-        for name, definition in manifest.tags_of.get(type(giver).__name__, {}).items():
-            if definition.default is not None:
-                found[name] = definition.default
+        found.update(manifest.tag_defaults.get(type(giver).__name__, ()))
     for giver in givers:
         found.update(giver.tags)
-    for name, value in list(found.items()):
-        if isinstance(value, tuple):
-            found[name] = tuple(sorted(set(value)))
-            if not value:
-                del found[name]
+    for name in [name for name, value in found.items() if isinstance(value, tuple)]:
+        values = found[name]
+        if values:
+            found[name] = tuple(sorted(set(cast("tuple[str, ...]", values))))
+        else:
+            del found[name]
     return found
 
 
@@ -67,7 +67,7 @@ def given_by(manifest: Manifest, document: Tagged) -> Iterator[Tagged]:
 
 def tag_texts(tags: Tags) -> TagTexts:
     """Tags as texts: `true` and `false`, numbers in one form however they were written."""
-    return {name: text_of(value) for name, value in tags.items()}
+    return {name: value if isinstance(value, str) else text_of(value) for name, value in tags.items()}
 
 
 def text_of(value: TagValue) -> str | tuple[str, ...]:
