@@ -166,8 +166,9 @@ class _Checking:
             self.wrong.add((id_of(document), name))
         elif defined:
             advice = self.report.meant(f"tag of {kind}", name, defined)
-            declare = f"take it out, or declare a TagDefinition '{name}' with 'kinds: [{kind}]'"
-            advice = advice if advice.startswith("did") else f"{declare}; {advice}" if advice else declare
+            if self.report.guess(f"tag of {kind}", name, defined) is None:
+                declare = f"take it out, or declare a TagDefinition '{name}' with 'kinds: [{kind}]'"
+                advice = f"{declare}; {advice}" if advice else declare
             self._tell(document, name, "unknown-tag", f"unknown tag '{name}'", advice, steps, key=True)
         elif not isinstance(value, str):
             message = f"tags.{name}: expected text, got {what(value)}"

@@ -18,7 +18,7 @@ from hanse.desired.kinds import SingleTagValue, TagDefinition, TagValue
 from hanse.desired.mistakes import meant, what
 from hanse.desired.tags import single_text
 
-PATTERNS = 200
+PATTERNS = 100
 """So many definitions may have a pattern: compiling a huge one takes ten milliseconds."""
 _PATTERN_BYTES = 1 << 19
 """How large a pattern may be when it is compiled: enough for `.{1,255}`."""

@@ -114,19 +114,19 @@ def test_an_intent_with_several_values_that_was_stored_equals_one_that_was_just_
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a|a?)+$", "(.*a){25}", "(a?){200}a{200}"])
 def test_no_pattern_holds_up_the_check(pattern: str) -> None:
     defined = f"{{{HEAD} TagDefinition, name: unit, kinds: [Project], pattern: '{pattern}'}}"
-    begin = time.perf_counter()
+    begin = time.process_time()
     (told,) = said(manifest(f"{{unit: '{'a' * 99}!'}}", defined=defined))
     assert "does not match" in told
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 def test_many_huge_patterns_hold_up_nothing() -> None:
     definition = f"{{{HEAD} TagDefinition, name: unit-%d, kinds: [User], pattern: '(%d|\\p{{L}}){{1,8}}'}}\n"
-    begin = time.perf_counter()
+    begin = time.process_time()
     told = said({"base.yaml": BASE, "all.yaml": "---\n".join(definition % (n, n) for n in range(1000))})
-    assert len(told) == 800
-    assert "more than 200 tags have a pattern" in told[0]
-    assert time.perf_counter() - begin < 10
+    assert len(told) == 900
+    assert "more than 100 tags have a pattern" in told[0]
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.parametrize(
