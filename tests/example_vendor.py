@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from hanse.desired.kinds import Row
+from hanse.desired.kinds import MappedTag, Row
 from hanse.desired.load import Loaded, load
 from hanse.desired.vocabulary import Blocks, Vocabulary
 from hanse.foundation.diagnostics import render
@@ -17,11 +17,12 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 class CirrusPlatform(Row, frozen=True, kw_only=True):
-    """A block with a required field, an optional one and a number with a limit."""
+    """A block with a required field, an optional one, a number with a limit and a mapping of tags."""
 
     region: str
     naming: str = "{workspace}-{project}"
     retries: Annotated[int, Meta(ge=0, le=9)] = 3
+    tags: dict[MappedTag, str] = msgspec.field(default_factory=dict)
 
 
 class CirrusLandingZone(Row, frozen=True, kw_only=True):

@@ -69,7 +69,13 @@ class KeystoneHand:
         await self.do("PUT", f"/OS-INHERIT{path}/inherited_to_projects")
 
     async def change(self, owner: Tenant, attribute: str, value: Any) -> None:
-        await self.change_row("project", await self.marked(owner, "project"), **{attribute: value})
+        project = await self.marked(owner, "project")
+        if attribute == "tag":
+            rows = await self.rows("projects")
+            tags = next(row["tags"] for row in rows if row["id"] == project)
+            kept = [tag for tag in tags if not tag.startswith("hanse:a=")]
+            attribute, value = "tags", [*kept, f"hanse:a={value}"]
+        await self.change_row("project", project, **{attribute: value})
 
     async def delete_group(self, owner: Tenant, role: str) -> None:
         await self.do("DELETE", f"/groups/{await self.marked(owner, f'group/{role}')}")

@@ -82,8 +82,12 @@ class KubernetesHand:
         await self.call("POST", f"/apis/{RBAC}/v1/clusterrolebindings", body)
 
     async def change(self, owner: Tenant, attribute: str, value: Any) -> None:
+        namespace = await self.marked(owner)
+        if attribute == "tag":
+            await self.annotate(namespace, {}, {"example.org/a": value})
+            return
         assert attribute == "description", "a namespace has no other of these"
-        await self.annotate(await self.marked(owner), {"hanse/description": value})
+        await self.annotate(namespace, {"hanse/description": value})
 
     async def delete_group(self, owner: Tenant, role: str) -> None:
         raise AssertionError("there are no groups")

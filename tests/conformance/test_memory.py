@@ -47,7 +47,8 @@ class MemoryHand:
         self.call("PUT", f"/assignments/{ROOT}/{self.named('roles', 'auditor')}/{self.named('users', user)}")
 
     async def change(self, owner: Tenant, attribute: str, value: Any) -> None:
-        self.call("PATCH", f"/spaces/{self.marked(owner, 'space')}", {attribute: value})
+        change = {"tags": [f"a={value}"]} if attribute == "tag" else {attribute: value}
+        self.call("PATCH", f"/spaces/{self.marked(owner, 'space')}", change)
 
     async def delete_group(self, owner: Tenant, role: str) -> None:
         self.call("DELETE", f"/groups/{self.marked(owner, f'group/{role}')}")

@@ -72,6 +72,7 @@ class TestInOneDomain(PlatformConformance):
             # what is done
             "the_second_plan_is_empty_after_create",
             "a_rename_keeps_the_native_thing",
+            "a_tag_of_project_payment_method_and_workspace_reaches_the_platform_in_this_precedence",
             "the_same_step_twice_changes_once",
             "an_unknown_user_is_a_remark_and_is_picked_up_later",
             "who_moves_up_is_added_first_and_who_moves_down_is_removed_first",

@@ -28,6 +28,36 @@ rows = st.lists(st.builds(lambda a, b: {**a, **b}, terms, subjects), max_size=4)
 tenants = st.lists(st.sampled_from(["north", "south"]), unique=True).map(
     lambda platforms: [{"platform": p, "landingZone": "production"} for p in platforms]
 )
+tags = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.sampled_from(["a", "b"]),
+        "number": st.sampled_from([1, 2.5]),
+        "truth": st.booleans(),
+        "choice": st.sampled_from(["one", "two"]),
+        "choices": st.lists(st.sampled_from(["one", "two", "three"]), unique=True),
+    },
+)
+DEFINITIONS: list[Document] = [
+    {
+        "apiVersion": "hanse/v1",
+        "kind": "TagDefinition",
+        "kinds": ["Project", "Workspace", "PaymentMethod"],
+        **more,
+    }
+    for more in (
+        {"name": "text", "pattern": "[a-z]+"},
+        {"name": "number", "type": "number"},
+        {"name": "truth", "type": "boolean", "default": False},
+        {"name": "choice", "type": "select", "values": ["one", "two"]},
+        {"name": "choices", "type": "multi-select", "values": ["one", "two", "three"], "default": ["one"]},
+    )
+]
+
+
+@st.composite
+def payment_methods(draw: st.DrawFn) -> Document:
+    return {"apiVersion": "hanse/v1", "kind": "PaymentMethod", "name": "cc", "tags": draw(tags)}
 
 
 @st.composite
@@ -39,7 +69,8 @@ def projects(draw: st.DrawFn) -> list[Document]:
             "kind": "Project",
             "name": name,
             "workspace": "shop",
-            "tags": draw(st.dictionaries(st.sampled_from("xyz"), st.just("1"))),
+            "tags": draw(tags),
+            "paymentMethod": "cc",
             "access": draw(rows),
             "tenants": draw(tenants),
         }
@@ -61,7 +92,20 @@ def meaning(files: dict[str, str]) -> str:
 
 
 @st.composite
-def rewritten(draw: st.DrawFn, documents: list[Document]) -> dict[str, str]:
+def retagged(draw: st.DrawFn, tags: Document) -> Document:
+    """The same tags: names and choices shuffled, choices repeated, numbers with a fraction."""
+    found = dict(draw(st.permutations(list(tags.items()))))
+    if "choices" in found:
+        found["choices"] = draw(st.permutations(found["choices"])) + draw(
+            st.sampled_from([[], found["choices"]])
+        )
+    if "number" in found:
+        found["number"] = draw(st.sampled_from([found["number"], float(found["number"])]))
+    return found
+
+
+@st.composite
+def rewritten(draw: st.DrawFn, documents: list[Document], others: list[Document]) -> dict[str, str]:
     """The same documents: keys and rows shuffled, grants inline or in files of their own, files split."""
     written: list[Document] = []
     for document in documents:
@@ -74,7 +118,12 @@ def rewritten(draw: st.DrawFn, documents: list[Document]) -> dict[str, str]:
                     continue  # else both: inline and as a file
             inline.append(row)
         copy = {**document, "access": inline, "tenants": draw(st.permutations(document["tenants"]))}
+        copy["tags"] = draw(retagged(document["tags"]))
         written.append(dict(draw(st.permutations(list(copy.items())))))
+    for other in others:
+        written.append(dict(draw(st.permutations(list(other.items())))))
+        if other["kind"] == "PaymentMethod":
+            written[-1]["tags"] = draw(retagged(other["tags"]))
     files: dict[str, str] = {}
     names: set[str] = set()
     for number, document in enumerate(draw(st.permutations(written))):
@@ -93,5 +142,7 @@ def rewritten(draw: st.DrawFn, documents: list[Document]) -> dict[str, str]:
 @given(st.data())
 def test_order_layout_and_place_of_grants_change_no_digest(data: st.DataObject) -> None:
     documents = data.draw(projects())
-    plain = {"all.yaml": BASE + "".join(f"---\n{json.dumps(document)}\n" for document in documents)}
-    assert meaning(data.draw(rewritten(documents))) == meaning(plain)
+    others = [data.draw(payment_methods()), *DEFINITIONS]
+    everything = [*documents, *others]
+    plain = {"all.yaml": BASE + "".join(f"---\n{json.dumps(document)}\n" for document in everything)}
+    assert meaning(data.draw(rewritten(documents, others))) == meaning(plain)

@@ -6,12 +6,24 @@ import asyncio
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from hanse import git
 from hanse.model import Provenance
 from hanse.service.plan import Planned
 from service import manifest
 from service.world import World
 
+PAYMENT = "{apiVersion: hanse/v1, kind: PaymentMethod, name: cc, tags: {cost-center: '4711'}}"
+TAGS = "---\n".join(
+    f"{{apiVersion: hanse/v1, kind: TagDefinition, name: {name}, kinds: [{kind}]{default}}}\n"
+    for name, kind, default in (
+        ("size", "Project", ", default: small"),
+        ("environment", "Project", ""),
+        ("cost-center", "PaymentMethod", ""),
+        ("unit", "Workspace", ""),
+    )
+)
 NELLIE = git.Author("Nellie Bly", "nellie@example.org")
 
 
@@ -47,6 +59,26 @@ async def test_a_change_names_its_commit_and_author(applied: World) -> None:
         commit, "Nellie Bly <nellie@example.org>", "Live now"
     )  # fmt: skip
     assert row.strength == "claimed-author"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"payment.yaml": PAYMENT.replace("4711", "4712")},
+        {"payment.yaml": PAYMENT.replace(", tags: {cost-center: '4711'}", "")},
+        {"shop/workspace.yaml": manifest.SHOP.replace("Web shop", "Web shop, tags: {unit: sales}")},
+        {"tags.yaml": TAGS.replace("default: small", "default: large")},
+    ],
+    ids=["payment method", "taken out", "workspace", "default"],
+)
+async def test_a_tag_that_a_project_has_from_elsewhere_is_the_decision_of_who_changed_it_there(
+    applied: World, changed: dict[str, str | None]
+) -> None:
+    paid = manifest.WEB.replace("workspace: shop\n", "workspace: shop\npaymentMethod: cc\n")
+    applied.commit({"payment.yaml": PAYMENT, "tags.yaml": TAGS, manifest.WEB_FILE: paid})
+    await applied.apply()
+    commit = applied.commit(changed, author=NELLIE)
+    assert set.union(*deciders(await applied.plan()).values()) == {commit}
 
 
 async def test_a_grant_that_is_gone_is_the_decision_of_who_took_it_out(applied: World) -> None:

@@ -25,6 +25,7 @@ CASES: list[Case] = [
     ("manifest", "### limits", kinds.Limits),
     ("manifest", "### tenants", kinds.TenantRow),
     ("manifest", "### native", kinds.NativeThing),
+    ("manifest", "### setBy", kinds.Who),
     ("server", "## The file", config.ServerConfig),
     ("server", "## repository", config.Repository),
     ("server", "## credentials", config.CredentialBinding),
@@ -33,6 +34,7 @@ CASES: list[Case] = [
     ("openstack", "### domains", blocks.Domains),
     ("openstack", "### users", blocks.Users),
     ("openstack", "### names", blocks.Names),
+    ("openstack", "### tags", blocks.Tags),
     ("openstack", "### Of a LandingZone", blocks.LandingZoneBlock),
     ("openstack", "### quotas", blocks.Quotas),
 ]
@@ -55,7 +57,7 @@ def default(field: msgspec.structs.FieldInfo) -> str:
         return "below"
     if value in (None, "", (), {}, []):
         return "–"
-    return f"`{value}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 @pytest.mark.parametrize(("page", "heading", "kind"), CASES, ids=[f"{c[0]} {c[1]}" for c in CASES])

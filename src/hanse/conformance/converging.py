@@ -11,7 +11,7 @@ from hanse.conformance.contract import Suite
 from hanse.conformance.loop import Loop
 from hanse.conformance.world import shape
 from hanse.desired.intent import Intent
-from hanse.desired.kinds import Operator
+from hanse.desired.kinds import Operator, Tags
 from hanse.journal.events import OwnerConverged
 from hanse.model import Done
 from hanse.reconcile import Survey
@@ -88,6 +88,32 @@ class Converging(Suite):
         assert after is not None
         assert after.native_id == before.native_id
         assert after.attributes["name"] != before.attributes["name"]
+
+    async def test_a_tag_of_project_payment_method_and_workspace_reaches_the_platform_in_this_precedence(
+        self, loop: Loop
+    ) -> None:
+        tags = loop.sample.tags
+        amber: Tags = {"a": "amber"}
+        birch: Tags = {"a": "birch"}
+        cedar: Tags = {"a": "cedar"}
+        for state, expected in (
+            (tags(workspace=amber), ["amber"]),
+            (tags(workspace=amber, payment_method=birch), ["birch"]),
+            (tags(workspace=amber, payment_method=birch, project=cedar), ["cedar"]),
+            (
+                tags(workspace=amber, payment_method=birch, project={"a": ("dahlia", "elder")}),
+                ["dahlia", "elder"],
+            ),
+            (tags(workspace=amber, payment_method=birch), ["birch"]),
+            (tags(payment_method=birch, project={"a": ()}), []),
+        ):
+            await loop.want(*loop.sample.organization(loop.sample.project("shop/prod", tags=state)))
+            await loop.settle()
+            container = await self.container(loop, loop.sample.tenant("shop/prod"))
+            assert container is not None
+            [item] = [i for i in await loop.world.hand.census() if i.id == container.native_id]
+            names = ("amber", "birch", "cedar", "dahlia", "elder")
+            assert [name for name in names if name in item.state] == expected
 
     async def test_the_same_step_twice_changes_once(self, loop: Loop) -> None:
         sample = loop.sample

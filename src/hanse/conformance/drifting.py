@@ -17,6 +17,7 @@ DRIFTS = {
     "extra direct grant": "",
     "renamed": "renaming",
     "described": "",
+    "tagged": "",
     "disabled": "disabling",
     "deleted group": "groups",
     "deleted container": "",
@@ -31,7 +32,7 @@ class Drifting(Suite):
         """What is declared while people meddle."""
         sample = loop.sample
         project = sample.project(
-            "shop/prod", {"admin": ["ann"], "user": ["ben", "cat"]}, description="The shop"
+            "shop/prod", {"admin": ["ann"], "user": ["ben", "cat"]}, tags={"a": "b"}, description="The shop"
         )
         return sample.organization(project, sample.project("lab/one", {"user": ["ann"]}))
 
@@ -49,6 +50,8 @@ class Drifting(Suite):
                 await hand.change(owner, "name", "renamed-by-hand")
             case "described":
                 await hand.change(owner, "description", "changed by hand")
+            case "tagged":
+                await hand.change(owner, "tag", "by-hand")
             case "disabled":
                 await hand.change(owner, "enabled", False)
             case "deleted group":
@@ -89,7 +92,14 @@ class Drifting(Suite):
         await loop.settle()
         before = shape(await loop.world.hand.census())
         async with loop.by_hand() as hand:
-            for drift in ("extra access", "missing access", "extra direct grant", "renamed", "described"):
+            for drift in (
+                "extra access",
+                "missing access",
+                "extra direct grant",
+                "renamed",
+                "described",
+                "tagged",
+            ):
                 if DRIFTS[drift] in self.lacks:
                     continue
                 await self.meddle(loop, hand, drift)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from hanse.conformance.world import World
+from hanse.desired.findings import Spot
 from hanse.desired.intent import Directory, Intent, Person, Term
+from hanse.desired.kinds import PaymentMethod, Project, Tags, Workspace
+from hanse.desired.manifest import Declared, Manifest
+from hanse.desired.tags import TagTexts, effective_tags, tag_texts
+from hanse.desired.vocabulary import Vocabulary
 from hanse.model import Personal, Tenant, WorkspaceOn
 
 Grants = Mapping[str, Iterable[str]] | tuple[Term, ...]
@@ -69,6 +74,21 @@ class Sample:
                 for who in people
             )
         )
+
+    def tags(self, **of: Tags) -> TagTexts:
+        """The tags of a tenant whose `workspace`, `payment_method` and `project` have these."""
+        version: Literal["hanse/v1"] = "hanse/v1"
+        workspace = Workspace(api_version=version, name="shop", tags=of.get("workspace", {}))
+        method = PaymentMethod(api_version=version, name="cc", tags=of.get("payment_method", {}))
+        project = Project(
+            api_version=version,
+            name="prod",
+            workspace="shop",
+            payment_method="cc",
+            tags=of.get("project", {}),
+        )
+        declared = [Declared(document, Spot("", 0)) for document in (workspace, method, project)]
+        return tag_texts(effective_tags(Manifest(declared, Vocabulary({}), {}), project))
 
     def organization(self, *intents: Intent) -> list[Intent]:
         """These projects with the workspaces that they need."""

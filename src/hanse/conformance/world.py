@@ -53,7 +53,7 @@ class Hand(Protocol):
         ...
 
     async def change(self, owner: Tenant, attribute: str, value: Any) -> None:
-        """Set `name`, `description` or `enabled` of the container."""
+        """Set `name`, `description` or `enabled` of the container, or by `tag` the value of its tag `a`."""
         ...
 
     async def delete_group(self, owner: Tenant, role: str) -> None:

@@ -48,7 +48,8 @@ class Intent(Struct, frozen=True):
     project: str = ""
     display_name: str = ""
     description: str = ""
-    tags: dict[str, str] = {}
+    tags: dict[str, str | tuple[str, ...]] = {}
+    """The effective tags as texts (`desired.tags`); of a multi-select its values, sorted."""
     payment_method: str = ""
     grants: tuple[Term, ...] = ()
     """Sorted, without repetition."""

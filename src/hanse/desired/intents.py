@@ -26,6 +26,7 @@ from hanse.desired.kinds import (
 )
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Pace, PlatformSettings, Settings
+from hanse.desired.tags import effective_tags, tag_texts
 from hanse.desired.terms import sort_key
 from hanse.model import Owner, Personal, Tenant, WorkspaceOn
 
@@ -169,6 +170,7 @@ class _Making:
         manifest = self.manifest
         workspace, oldest = manifest.names.project(project.workspace, project.name)
         grants = _united(manifest.terms.get((project.workspace, project.name), ()))
+        tags = tag_texts(effective_tags(manifest, project)) if project.tenants else {}
         for row in project.tenants:
             block = self.landing_zone_blocks.get((row.platform, row.landing_zone))
             if block is not None:
@@ -179,7 +181,7 @@ class _Making:
                     project=project.name,
                     display_name=project.display_name,
                     description=project.description,
-                    tags=project.tags,
+                    tags=tags,
                     payment_method=project.payment_method or "",
                     grants=grants,
                     landing_zone=row.landing_zone,
@@ -200,7 +202,7 @@ class _Making:
             organization=self.organization,
             workspace=workspace.name,
             display_name=workspace.display_name,
-            tags=workspace.tags,
+            tags=tag_texts(effective_tags(manifest, workspace)),
             grants=_united(manifest.terms.get((workspace.name, ""), ())),
             platform_block=self.platform_blocks[platform],
             operators=self.operators[platform],

@@ -47,9 +47,12 @@ TagName = Annotated[
     ),
 ]
 TagText = Annotated[str, Meta(max_length=255)]
-TagValue = TagText | bool | int | float | tuple[TagText, ...]
+SingleTagValue = TagText | bool | int | float
+TagValue = SingleTagValue | tuple[TagText, ...]
 """What a tag says: one text, truth or number, or several texts."""
 Tags = dict[str, TagValue]
+MappedTag = Annotated[str, Meta(extra={"tag": True})]
+"""For a vendor's block of a Platform: the name of a tag of projects, as the key of a mapping."""
 Folder = Annotated[
     str,
     Meta(min_length=1, max_length=255, description="a folder of the repository", extra={"folder": True}),
@@ -184,8 +187,8 @@ class LandingZone(Document, frozen=True, kw_only=True, tag_field="kind", tag="La
     """What people read."""
     platform: Name
     """The one platform that it is for."""
-    required_tags: dict[TagName, tuple[TagValue, ...]] = {}
-    """Only for projects that have these tags: for each name, one of its values; for a list, one of them."""
+    required_tags: dict[str, Annotated[tuple[SingleTagValue, ...], Meta(min_length=1)]] = {}
+    """Only for projects that have these tags: for each name one of the values that stand here."""
     tags: Tags = {}
     """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     deletion: Deletion = "approval"
@@ -233,10 +236,10 @@ class TagDefinition(Document, frozen=True, kw_only=True, tag_field="kind", tag="
     """What its value is."""
     values: tuple[TagText, ...] = ()
     """Of `select` and `multi-select`: what may be chosen."""
-    pattern: str | None = None
-    """Of `string`: a regular expression that the whole text must match."""
+    pattern: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    """Of `string`: a regular expression that the whole text must match. No lookaround, no backreferences."""
     required: bool = False
-    """Whether each document of these kinds must have it. A `default` fills it in."""
+    """Whether each document of these kinds must have it, and not empty. A `default` fills it in."""
     default: TagValue | None = None
     """What holds where the tag is absent."""
     set_by: Who | None = None

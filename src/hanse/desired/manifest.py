@@ -25,6 +25,7 @@ from hanse.desired.kinds import (
     Project,
     Role,
     TagDefinition,
+    Tags,
     User,
     Workspace,
 )
@@ -116,6 +117,23 @@ class Manifest:
         """The zone of bare dates; UTC where the organisation names none that exists."""
         zone = parse_zone(self.organization.timezone) if self.organization else None
         return ZoneInfo("UTC") if zone is None or isinstance(zone, Invalid) else zone
+
+    @cached_property
+    def tags_of(self) -> dict[str, dict[str, TagDefinition]]:
+        """By kind of documents: the tags that are defined for it, by name."""
+        found: dict[str, dict[str, TagDefinition]] = {}
+        for name, definition in self.tag_definitions.items():
+            for kind in definition.kinds:
+                found.setdefault(kind, {})[name] = definition
+        return found
+
+    @cached_property
+    def tag_defaults(self) -> dict[str, Tags]:
+        """By kind of documents: what holds where a tag is absent."""
+        return {
+            kind: {name: one.default for name, one in defined.items() if one.default is not None}
+            for kind, defined in self.tags_of.items()
+        }
 
     @cached_property
     def terms(self) -> dict[Scope, list[Term]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,8 @@ _TYPES = {
 }
 _QUOTED = 60
 """Characters of a value that a message shows."""
+_LISTED = 20
+"""So many allowed values a message lists."""
 _MSGSPEC_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -50,7 +52,7 @@ def mistakes(value: dict[str, Any], vocabulary: Vocabulary) -> list[Mistake]:
         return [Mistake("missing-field", "missing field 'kind'", advice)]
     if not isinstance(kind, str) or kind not in vocabulary.kinds:
         guess = suggest(str(kind), vocabulary.kinds)
-        return [Mistake("unknown-kind", f"unknown kind '{kind}'", _meant(guess, vocabulary.kinds), ("kind",))]
+        return [Mistake("unknown-kind", f"unknown kind '{kind}'", meant(guess, vocabulary.kinds), ("kind",))]
     try:
         vocabulary.typed(value)
     except msgspec.ValidationError as problem:
@@ -85,15 +87,16 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
     steps = tuple(error.instance_path)
     where = f"{_field(steps)}: " if steps else ""
     if rule == "anyOf":
-        for branch in kind["context"]:
-            if not any(e.kind.name == "type" and e.kind.types == ["null"] for e in branch):
-                for inner in branch:
-                    yield from _of_error(inner, schema)
+        likely = _likely(kind["context"], steps)
+        for inner in likely:
+            yield from _of_error(inner, schema)
+        if not likely:
+            yield _wrong_type([one.kind.types[0] for branch in kind["context"] for one in branch], error)
     elif rule == "additionalProperties":
         known = list(_at(schema, error.schema_path).get("properties", ()))
         for name in kind["unexpected"]:
             guess = suggest(name, known)
-            advice = _meant(guess, known)
+            advice = meant(guess, known)
             yield Mistake(
                 "unknown-key", f"unknown key '{name}'", advice, (*steps, name), key=True, field=guess or ""
             )
@@ -102,22 +105,53 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
         message = f"{where}missing field '{name}'"
         yield Mistake("missing-field", message, f"add '{name}: …'", steps, field=name)
     elif rule == "type":
-        wanted = [_TYPES.get(name, name) for name in kind["types"]]
-        message = f"{where}expected {' or '.join(wanted)}, got {_what(error.instance)}"
-        yield Mistake("wrong-type", message, _conversion(kind["types"], error.instance), steps)
+        yield _wrong_type(kind["types"], error)
     elif rule in ("enum", "const"):
         options = [str(option) for option in kind.get("options", ())]
-        advice = _meant(suggest(str(error.instance), options), options)
-        yield Mistake("not-allowed", f"{where}{_what(error.instance)} is not allowed", advice, steps)
+        advice = meant(suggest(str(error.instance), options), options)
+        yield Mistake("not-allowed", f"{where}{what(error.instance)} is not allowed", advice, steps)
     elif rule == "pattern":
         node = _at(schema, error.schema_path)
         advice = f"use {node.get('description', 'text that matches ' + kind['pattern'])}"
-        yield Mistake("not-allowed", f"{where}{_what(error.instance)} is not allowed", advice, steps)
+        yield Mistake("not-allowed", f"{where}{what(error.instance)} is not allowed", advice, steps)
+    elif rule in ("minItems", "minLength") and kind["limit"] == 1:
+        yield Mistake("out-of-range", f"{where}it must not be empty", "", steps)
     elif rule in _LIMITS:
-        message = f"{where}{_what(error.instance)} is {_LIMITS[rule].format(kind['limit'])}"
+        message = f"{where}{what(error.instance)} is {_LIMITS[rule].format(kind['limit'])}"
         yield Mistake("out-of-range", message, "", steps)
     else:
         yield Mistake("invalid", f"{where}{error.message}", "", steps)
+
+
+def _likely(branches: Sequence[Sequence[Any]], steps: tuple[str | int, ...]) -> Sequence[Any]:
+    """The errors of the alternative that is meant: of an optional field its type, else the one of the value's type.
+
+    None where the value is of no alternative's type.
+    """
+
+    def is_other(branch: Sequence[Any]) -> bool:
+        return any(one.kind.name == "type" and tuple(one.instance_path) == steps for one in branch)
+
+    real = [
+        branch
+        for branch in branches
+        if not any(one.kind.name == "type" and one.kind.types == ["null"] for one in branch)
+    ]
+    if len(real) == 1:
+        return real[0]
+    return next((branch for branch in real if not is_other(branch)), ())
+
+
+def _wrong_type(types: Sequence[str], error: Any) -> Mistake:
+    steps = tuple(error.instance_path)
+    where = f"{_field(steps)}: " if steps else ""
+    wanted = dict.fromkeys(_TYPES.get(name, name) for name in types if name != "null" or len(types) == 1)
+    if "number" in types:
+        wanted.pop(_TYPES["integer"], None)
+    *most, last = wanted
+    expected = f"{', '.join(most)} or {last}" if most else last
+    message = f"{where}expected {expected}, got {what(error.instance)}"
+    return Mistake("wrong-type", message, conversion(types, error.instance), steps)
 
 
 _LIMITS = {
@@ -156,11 +190,14 @@ def _field(steps: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def _meant(guess: str | None, allowed: Any) -> str:
+def meant(guess: str | None, allowed: Collection[str]) -> str:
+    """What was probably meant, or what may be said at all, as far as somebody would read it."""
+    if len(allowed) > _LISTED and not guess:
+        return f"allowed: {', '.join(list(allowed)[:_LISTED])} and {len(allowed) - _LISTED} more"
     return f"did you mean '{guess}'?" if guess else f"allowed: {', '.join(allowed)}"
 
 
-def _what(value: Any) -> str:
+def what(value: Any) -> str:
     """A value of the file in a message: short, and recognisable."""
     if value is None:
         return "nothing"
@@ -170,10 +207,10 @@ def _what(value: Any) -> str:
         return f"the number {value}"
     if isinstance(value, str):
         return f"'{value}'" if len(value) <= _QUOTED else f"'{value[: _QUOTED - 1]}…'"
-    return "a list" if isinstance(value, list) else "a mapping"
+    return "a list" if isinstance(value, list | tuple) else "a mapping"
 
 
-def _conversion(wanted: Sequence[str], value: Any) -> str:
+def conversion(wanted: Sequence[str], value: Any) -> str:
     """How to make a value of the wrong type right, where that is plain."""
     if value is None:
         return "write a value, or leave the field out"

@@ -24,7 +24,7 @@ class Report:
         """Begin an empty report."""
         self.manifest = manifest
         self.findings: list[Finding] = []
-        self._meant: dict[tuple[str, str], str] = {}
+        self._guesses: dict[tuple[str, str], str | None] = {}
         self._searched = 0
 
     def error(
@@ -76,11 +76,14 @@ class Report:
 
     def meant(self, kind: str, word: str, known: Collection[str]) -> str:
         """What was probably meant by an unknown word; empty if nobody can tell."""
-        if (kind, word) not in self._meant:
+        guess = self.guess(kind, word, known)
+        if guess is not None:
+            return f"did you mean '{guess}'?"
+        return f"known: {', '.join(sorted(known))}" if 0 < len(known) <= _LISTED else ""
+
+    def guess(self, kind: str, word: str, known: Collection[str]) -> str | None:
+        """Which of the known names of a kind was probably meant by an unknown word."""
+        if (kind, word) not in self._guesses:
             self._searched += len(known)
-            guess = suggest(word, known) if self._searched <= _SEARCHED else None
-            listed = ", ".join(sorted(known)) if 0 < len(known) <= _LISTED else ""
-            self._meant[kind, word] = (
-                f"did you mean '{guess}'?" if guess else f"known: {listed}" if listed else ""
-            )
-        return self._meant[kind, word]
+            self._guesses[kind, word] = suggest(word, known) if self._searched <= _SEARCHED else None
+        return self._guesses[kind, word]

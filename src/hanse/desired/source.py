@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hanse.desired.intent import Term
+from hanse.desired.intent import Intent, Term
 from hanse.foundation.time import format_instant
 from hanse.model import Tenant, WorkspaceOn
 
@@ -38,6 +38,14 @@ def people_sources(grants: Iterable[str], principal: str = "") -> tuple[str, ...
     subjects = [source.split(" ")[2].partition(":") for source in grants if source.startswith("grant ")]
     found = [document_source(kind.capitalize(), name) for kind, _, name in subjects]
     return tuple(dict.fromkeys([*found, *([document_source("User", principal)] if principal else [])]))
+
+
+def tag_sources(intent: Intent) -> tuple[str, ...]:
+    """What can have decided a tenant's tags beside its project: workspace, payment method, the tags' definitions."""
+    found = [document_source("Workspace", intent.workspace)]
+    if intent.payment_method:
+        found.append(document_source("PaymentMethod", intent.payment_method))
+    return (*found, *(document_source("TagDefinition", name) for name in sorted(intent.tags)))
 
 
 def scope_of(owner: Tenant | WorkspaceOn) -> str:

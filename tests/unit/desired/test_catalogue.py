@@ -1,4 +1,4 @@
-"""The error catalogue: one repository with every mistake, and what is said of each, to the column."""
+"""The error catalogue: repositories with every mistake, and what is said of each, to the column."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hanse.desired.load import load
 from hanse.foundation.diagnostics import render
 
 
-def broken() -> dict[str, bytes]:
-    root = GOLDEN / "broken"
+def broken(name: str = "broken") -> dict[str, bytes]:
+    root = GOLDEN / name
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
@@ -22,8 +22,17 @@ def test_every_mistake_of_a_broken_repository_is_told_at_once_with_its_place_and
     assert told == golden("broken.txt", told)
 
 
-def test_every_place_of_the_catalogue_points_into_the_text_that_it_speaks_of() -> None:
-    files = broken()
+@pytest.mark.golden
+def test_every_mistake_with_tags_is_told_with_its_place_and_what_to_do() -> None:
+    told = "".join(
+        f"{render(diagnostic)}\n" for diagnostic in load(broken("tags"), VOCABULARY, NOW).diagnostics
+    )
+    assert told == golden("tags.txt", told)
+
+
+@pytest.mark.parametrize("name", ["broken", "tags"])
+def test_every_place_of_the_catalogue_points_into_the_text_that_it_speaks_of(name: str) -> None:
+    files = broken(name)
     for diagnostic in load(files, VOCABULARY, NOW).diagnostics:
         assert diagnostic.place is not None
         line = files[diagnostic.place.path].decode().splitlines()[diagnostic.place.line - 1]

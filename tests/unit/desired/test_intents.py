@@ -46,7 +46,9 @@ def test_a_moved_project_keeps_the_owner_of_its_first_workspace() -> None:
 def test_blocks_are_plain_values_with_their_defaults() -> None:
     intent = meant()[SHOP_PROD]
     assert intent.landing_zone_block == {"roles": {"admin": "boss"}, "security": "strict"}
-    assert intent.platform_block == {"region": "n1", "naming": "{workspace}-{project}", "retries": 3}
+    assert intent.platform_block == {
+        "region": "n1", "naming": "{workspace}-{project}", "retries": 3, "tags": {}
+    }  # fmt: skip
 
 
 def test_a_default_written_out_changes_no_digest() -> None:

@@ -98,7 +98,7 @@ def test_a_tenant_is_a_namespace_with_what_people_read() -> None:
             "phase": "Active",
         },
         OWNER,
-        sources=(PROJECT, ZONE),
+        sources=(PROJECT, ZONE, "Workspace shop", "TagDefinition cost"),
     )
 
 
@@ -220,7 +220,7 @@ def test_a_namespace_that_is_taken_over_keeps_its_name() -> None:
 # Labels and annotations
 
 
-def tagged(**tags: str) -> Compiled:
+def tagged(**tags: str | tuple[str, ...]) -> Compiled:
     block = {
         **BLOCK,
         "tags": {"labels": {"cost": "example.org/cost"}, "annotations": {"note": "example.org/note"}},
@@ -236,6 +236,13 @@ def test_mapped_tags_are_labels_and_annotations_and_others_are_not() -> None:
         "example.org/cost=4711",
     )
     assert attribute(result, "namespace", "annotations") == ("example.org/note=any text: /?=",)
+
+
+def test_several_values_are_joined_by_what_is_legal() -> None:
+    result = tagged(cost=("a", "b"), note=("a", "b"))
+    assert result.problems == ()
+    assert "example.org/cost=a_b" in str(attribute(result, "namespace", "labels"))
+    assert attribute(result, "namespace", "annotations") == ("example.org/note=a,b",)
 
 
 def test_a_tag_that_the_project_lacks_gives_none() -> None:
@@ -618,7 +625,7 @@ def test_manifests_become_objects_with_the_file_among_their_sources() -> None:
         "object_kind": "ConfigMap",
         "manifest": '{"apiVersion":"v1","data":{"n":"shop-prod 9"},"kind":"ConfigMap"}',
     }
-    assert found.sources == (PROJECT, ZONE, "file zones/a.yaml")
+    assert found.sources[:3] == (PROJECT, ZONE, "file zones/a.yaml")
 
 
 def test_problems_of_manifests_are_problems_of_the_intent() -> None:

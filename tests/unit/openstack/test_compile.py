@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hanse.desired.compiled import Compiled
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import Operator
-from hanse.model import Find, Key, Personal, Ref, Resource, Tenant, WorkspaceOn
+from hanse.model import Find, Key, Personal, Ref, Resource, Tenant, Value, WorkspaceOn
 from hanse.platforms.openstack.compile import compile_intent, find_domain, find_role, find_user
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,7 +61,9 @@ def test_a_tenant_is_a_project_with_a_group_per_role() -> None:
         "tags": ("hanse:a=1", "hanse:b=2"),
         "stamp": key.stamp,
     }
-    assert found["project"].sources == ("Project shop/prod", "LandingZone os/lz")
+    assert found["project"].sources == (
+        "Project shop/prod", "LandingZone os/lz", "Workspace shop", "TagDefinition a", "TagDefinition b"
+    )  # fmt: skip
     assert found["group/admin"].attributes["name"] == "shop-prod-admin"
     assert found["group/admin/role/member"].attributes == {
         "role": find_role("member"),
@@ -248,6 +250,29 @@ def test_quotas_that_cannot_be_held_yet_are_told() -> None:
     result = compiled(intent(quotas={"cores": 3}, landing_zone_block={"quotas": {"default": {"ports": 1}}}))
     assert codes(result) == [("warning", "quota-not-held")]
     assert "cores, ports" in result.problems[0].message
+
+
+def test_a_project_carries_the_tags_that_the_platform_names_by_the_keys_that_it_gives_them() -> None:
+    tags = {"environment": "prod", "norms": ("iso", "soc"), "other": "x"}
+
+    def carried(**of_platform: Any) -> Value:
+        given = intent(tags=tags)
+        block = {**given.platform_block, "tags": of_platform}
+        return parts(compiled(replace(given, platform_block=block)))["project"].attributes["tags"]
+
+    assert carried() == ("hanse:environment=prod", "hanse:norms=iso", "hanse:norms=soc", "hanse:other=x")
+    assert carried(keys={"environment": "env", "norms": "norms", "absent": "a"}) == (
+        "hanse:env=prod", "hanse:norms=iso", "hanse:norms=soc"
+    )  # fmt: skip
+    assert carried(prefix="ours:", keys={"other": "o"}) == ("ours:o=x",)
+    assert carried(keys={}) == ()
+
+
+def test_two_tags_cannot_become_one_key() -> None:
+    given = intent()
+    block = {**given.platform_block, "tags": {"keys": {"a": "x", "b": "x"}}}
+    (problem,) = compiled(replace(given, platform_block=block)).problems
+    assert "two tags become 'x'" in problem.message
 
 
 def test_characters_that_tags_cannot_hold_are_replaced_and_told() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from hanse.desired.kinds import Folder
+from hanse.desired.kinds import Folder, MappedTag
 from hanse.model import KindSpec
 from hanse.ports.platform import Description, Pace
 
@@ -148,8 +148,8 @@ class Names(Block, frozen=True, kw_only=True):
 class Tags(Block, frozen=True, kw_only=True):
     """Which tags of a project its namespace carries: name of the tag to key."""
 
-    labels: dict[str, MetadataKey] = {}
-    annotations: dict[str, MetadataKey] = {}
+    labels: dict[MappedTag, MetadataKey] = {}
+    annotations: dict[MappedTag, MetadataKey] = {}
 
     def __post_init__(self) -> None:
         """One tag for each key, and none for the keys that are Hanse's or the cluster's."""

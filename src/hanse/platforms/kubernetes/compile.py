@@ -13,7 +13,7 @@ import msgspec
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
-from hanse.desired.source import document_source, file_source, scope_of, term_source
+from hanse.desired.source import document_source, file_source, scope_of, tag_sources, term_source
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import suggest
 from hanse.model import Find, Key, Native, Personal, Ref, Resource, Tenant, Value
@@ -130,7 +130,7 @@ class _Compiling:
                 labels[key] = self._label_value(tag, key)
         annotations = {DISPLAY_NAME: intent.display_name, DESCRIPTION_TEXT: intent.description}
         annotations = {key: text for key, text in annotations.items() if text}
-        annotations |= {key: intent.tags[tag] for tag, key in tags.annotations.items() if tag in intent.tags}
+        annotations |= {key: self.tags[tag] for tag, key in tags.annotations.items() if tag in self.tags}
         attributes: dict[str, Value] = {
             "name": self.name,
             "labels": _pairs(labels),
@@ -138,10 +138,17 @@ class _Compiling:
             "stamp": self.key.stamp,
             "phase": "Active",
         }
-        sources = (self.source, self.landing_zone_source)
+        sources = (self.source, self.landing_zone_source, *tag_sources(intent))
         self.resources.append(
             Resource(self.key, NAMESPACE, attributes, self.owner, sources=sources, adopt=intent.native)
         )
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """The project's tags as text; several values with `,` between them."""
+        return {
+            name: said if isinstance(said, str) else ",".join(said) for name, said in self.intent.tags.items()
+        }
 
     @cached_property
     def name(self) -> str:
@@ -179,7 +186,8 @@ class _Compiling:
 
     def _label_value(self, tag: str, key: str) -> str:
         """A tag's value as a label's: at most 63 letters, digits, '-', '_' and '.', the first and last no sign."""
-        written = self.intent.tags[tag]
+        said = self.intent.tags[tag]
+        written = said if isinstance(said, str) else "_".join(said)
         value = _NOT_IN_LABELS.sub("_", written)[:LABEL_LENGTH].strip("._-")
         if value != written:
             message = f"tag '{tag}' becomes the label {key}={value}"
@@ -273,7 +281,7 @@ class _Compiling:
             "project": intent.project,
             "organization": intent.organization,
         }
-        values = Values(plain, intent.tags, self.quotas, self.source)
+        values = Values(plain, self.tags, self.quotas, self.source)
         found, problems = objects(intent.landing_zone_files, values)
         self.problems += problems
         for made in found:
@@ -284,7 +292,8 @@ class _Compiling:
                 "object_kind": made.kind,
                 "manifest": made.manifest,
             }
-            sources = (self.source, self.landing_zone_source, file_source(made.path))
+            asking = (self.source, self.landing_zone_source, file_source(made.path))
+            sources = (*asking, *tag_sources(self.intent))
             self.resources.append(
                 Resource(self._part(made.part), OBJECT, attributes, self.owner, sources=sources)
             )

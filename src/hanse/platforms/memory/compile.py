@@ -10,7 +10,7 @@ import msgspec
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
-from hanse.desired.source import document_source, scope_of, term_source
+from hanse.desired.source import document_source, scope_of, tag_sources, term_source
 from hanse.model import Find, Key, Personal, Ref, Resource, Tenant, Value, WorkspaceOn
 from hanse.platforms.memory.blocks import BUILT_IN_ROLES, NAME_LIMIT, LandingZoneBlock, PlatformBlock
 
@@ -68,13 +68,20 @@ class _Space:
             "name": self.name(self.platform.names.space),
             "description": intent.description or intent.display_name,
             "enabled": True,
-            "tags": tuple(sorted(f"{name}={value}" for name, value in intent.tags.items())),
+            "tags": tuple(
+                sorted(
+                    f"{name}={value}"
+                    for name, values in intent.tags.items()
+                    for value in ((values,) if isinstance(values, str) else values)
+                )
+            ),
         }
         if self.platform.names.folder:
             attributes["folder"] = Ref(_folder_key(intent))
         return Resource(
-            self.key, "space", attributes, self.owner, sources=(self.source,), adopt=intent.native
-        )
+            self.key, "space", attributes, self.owner,
+            sources=(self.source, *tag_sources(intent)), adopt=intent.native,
+        )  # fmt: skip
 
     def group(self, role: str, native: str) -> Iterator[Resource]:
         """A role's group, its grant, and one membership for each person who holds the role now."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from hanse.desired.kinds import MappedTag
 from hanse.model import KindSpec
 from hanse.ports.platform import Description
 
@@ -21,6 +22,7 @@ DEFAULT_ROLE = "member"
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Pattern = Annotated[str, Meta(min_length=1, max_length=255)]
 Amount = Annotated[int, Meta(ge=0)]
+TagKey = Annotated[str, Meta(pattern=r"^[^,/=]{1,64}(?!\n)$", description="1 to 64 without ',', '/' and '='")]
 
 
 class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -57,14 +59,31 @@ class Names(Block, frozen=True, kw_only=True):
     group: Pattern = "{workspace}-{project}-{role}"
 
 
+class Tags(Block, frozen=True, kw_only=True):
+    """Which tags a project carries in Keystone, each as `prefix`, key, `=` and value."""
+
+    prefix: Annotated[
+        str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$", description="1 to 32 without ',', '/' and '='")
+    ] = f"{STAMP}:"
+    """Project tags that begin so are Hanse's; all others are left alone."""
+    keys: dict[MappedTag, TagKey] | None = None
+    """Name of a tag to its key. Absent: all tags, by their own names."""
+
+    def __post_init__(self) -> None:
+        """One tag for each key."""
+        keys = list((self.keys or {}).values())
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(f"two tags become '{key}'")
+
+
 class PlatformBlock(Block, frozen=True, kw_only=True):
     """`openstack:` of a Platform."""
 
     users: Users
     domains: Domains = Domains(default="Default")
     names: Names = Names()
-    tag_prefix: Annotated[str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$")] = f"{STAMP}:"
-    """Project tags that begin so are Hanse's; all others are left alone."""
+    tags: Tags = Tags()
 
 
 class Quotas(Block, frozen=True, kw_only=True):

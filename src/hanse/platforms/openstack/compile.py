@@ -13,7 +13,7 @@ import msgspec
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, Operator
-from hanse.desired.source import document_source, scope_of, term_source
+from hanse.desired.source import document_source, scope_of, tag_sources, term_source
 from hanse.foundation.diagnostics import suggest
 from hanse.model import Find, Key, Personal, Ref, Resource, Tenant, Value, WorkspaceOn
 from hanse.platforms.openstack.blocks import (
@@ -135,7 +135,10 @@ class _Compiling:
             "tags": self._tags(source),
             "stamp": key.stamp,
         }
-        self.resources.append(Resource(key, PROJECT, attributes, owner, sources=sources, adopt=intent.native))
+        of_project = (*sources, *tag_sources(intent))
+        self.resources.append(
+            Resource(key, PROJECT, attributes, owner, sources=of_project, adopt=intent.native)
+        )
         scope = scope_of(owner)
         for role, terms in _by_role(intent.grants).items():
             named = self._name(platform.names.group, {**names, "role": role}, ("names", "group"), source)
@@ -268,28 +271,29 @@ class _Compiling:
 
     def _tags(self, source: str) -> tuple[str, ...]:
         assert self.platform is not None
-        prefix = self.platform.tag_prefix
-        tags = []
-        for name, value in self.intent.tags.items():
-            text = f"{name}={value}"
-            tag = prefix + text.translate(_FORBIDDEN_IN_TAGS)
-            if tag != prefix + text:
-                self._problem(
-                    "warning", "tag-altered", f"tag '{text}' becomes '{tag}': Keystone's tags hold no '/' and no ','",
-                    "", source, ("tags", name),
-                )  # fmt: skip
-            if len(tag) > TAG_LENGTH:
-                self._problem(
-                    "error", "tag-too-long", f"tag '{name}' has {len(tag)} characters as '{tag[:20]}…'",
-                    f"Keystone takes {TAG_LENGTH}; shorten its value", source, ("tags", name),
-                )  # fmt: skip
-            tags.append(tag)
+        prefix, keys = self.platform.tags.prefix, self.platform.tags.keys
+        tags = set()
+        for name, said in self.intent.tags.items():
+            key = name if keys is None else keys.get(name)
+            if key is None:
+                continue
+            for value in (said,) if isinstance(said, str) else said:
+                text = f"{key}={value}"
+                tag = prefix + text.translate(_FORBIDDEN_IN_TAGS)
+                if tag != prefix + text:
+                    message = f"tag '{text}' becomes '{tag}': Keystone's tags hold no '/' and no ','"
+                    self._problem("warning", "tag-altered", message, "", source, ("tags", name))
+                if len(tag) > TAG_LENGTH:
+                    message = f"tag '{name}' has {len(tag)} characters as '{tag[:20]}…'"
+                    advice = f"Keystone takes {TAG_LENGTH}; shorten its value"
+                    self._problem("error", "tag-too-long", message, advice, source, ("tags", name))
+                tags.add(tag)
         if len(tags) >= TAGS_PER_PROJECT:
             self._problem(
                 "error", "too-many-tags", f"{len(tags)} tags, and Keystone takes {TAGS_PER_PROJECT} with our stamp",
                 "take some out", source, ("tags",),
             )  # fmt: skip
-        return tuple(sorted(set(tags)))
+        return tuple(sorted(tags))
 
     def _quotas(self, source: str) -> None:
         """Say what is asked for and cannot be held yet; nothing of it is forgotten in silence."""

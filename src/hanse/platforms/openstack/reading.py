@@ -43,7 +43,7 @@ class Reading:
         self.block = block
         self.memory = memory
         self.scope = scope
-        self.facts = Facts(tag_prefix=block.tag_prefix, user_domain=block.users.domain)
+        self.facts = Facts(tag_prefix=block.tags.prefix, user_domain=block.users.domain)
         self.first_error: Failed | Broken | NoReply | NotSent | None = None
         self.answered = False
         for resource in scope.wanted:
