@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from hanse.desired.kinds import MappedTag
 from hanse.model import KindSpec
-from hanse.ports.platform import Description
+from hanse.ports.platform import Description, Moved
 
 NAME_LENGTH = 64
 """Of projects, groups and domains, in characters (Identity API v3, request schemas of Keystone 30)."""
@@ -136,4 +136,5 @@ DESCRIPTION = Description(
     platform_block=PlatformBlock,
     landing_zone_block=LandingZoneBlock,
     quotas=QUOTAS,
+    moved=(Moved("Platform", ("openstack", "tagPrefix"), ("openstack", "tags", "prefix")),),
 )
