@@ -10,6 +10,7 @@ What differs from the letter of YAML 1.2, all of it in the direction of fewer su
 - Whole numbers fit 64 bits signed, others are finite.
 - yaml-rs takes underscores in numbers as Rust does: 1_000 is 1000. Where text is wanted, quote it.
 - Dates and times stay text (`time` reads them); `no`, `on` and 10:30 are text, as YAML 1.2 has it.
+- A text in braces or brackets that ends with a blank and a dash, such as `{a: b -}`, needs quotes.
 - At most 10 MB a file, 64 levels of nesting, and a million characters repeated through aliases.
 """
 
@@ -60,6 +61,7 @@ _ADVICE = {
     "did not find expected '-' indicator": "check the indentation",
     "mapping values are not allowed": "check the indentation, or quote the value if it contains ': '",
     "unexpected character": "quote the value",
+    "plain scalar cannot start with": "quote the value",
     "recursion limit exceeded": f"make it flatter: at most {MAX_DEPTH} levels",
     "unknown anchor": "set the anchor before it in the same document, or quote the value",
     "duplicate mapping key": "keep one of the two",
