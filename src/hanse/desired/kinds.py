@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 Name = Annotated[
     str,
     Meta(
+        title="name",
         pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
         description="1 to 63 of a-z, 0-9 and '-'; no '-' at either end",
     ),
@@ -21,13 +22,15 @@ PrincipalId = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?(?!\n)$",
-        description="an opaque id, 1 to 128",
+        title="principal's id",
+        description="1 to 128 letters, digits, '.', '_' or '-'; none of the signs at either end",
     ),
 ]
 FormerName = Annotated[
     str,
     Meta(
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
+        title="former name",
         description="an earlier name, or 'workspace/name' where it was moved",
     ),
 ]
@@ -35,22 +38,38 @@ TagName = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(?!\n)$",
+        title="tag's name",
         description="1 to 63 letters, digits, '.', '_' or '-'; none of the signs at either end",
     ),
 ]
 TagText = Annotated[str, Meta(max_length=255)]
-TagValue = TagText | bool | int | float | tuple[TagText, ...]
+TagValue = Annotated[TagText | bool | int | float | tuple[TagText, ...], Meta(title="tag's value")]
 """What a tag says: one text, truth or number, or several texts."""
 Tags = dict[str, TagValue]
 Folder = Annotated[
     str,
-    Meta(min_length=1, max_length=255, description="a folder of the repository", extra={"folder": True}),
+    Meta(
+        title="folder",
+        min_length=1,
+        max_length=255,
+        description="a folder of the repository",
+        extra={"folder": True},
+    ),
 ]
 """For a vendor's block of a LandingZone: files below it are the platform's own documents, and none of Hanse's."""
 TagType = Literal["string", "number", "boolean", "select", "multi-select", "email"]
 TaggedKind = Literal[
     "Location", "Platform", "LandingZone", "Workspace", "User", "Group", "Project", "PaymentMethod"
 ]
+Instant = Annotated[
+    str,
+    Meta(
+        title="instant or date",
+        description="an instant with its offset, or a date",
+        examples=["2026-12-31T18:00:00+01:00", "2026-12-31"],
+    ),
+]
+"""Text, which `terms` reads: what is wrong with it is told beside all the rest."""
 LocalChanges = Literal["rollback", "report"]
 Deletion = Literal["approval", "automatic"]
 
@@ -63,6 +82,7 @@ class Document(Row, frozen=True, kw_only=True):
     """What every document has."""
 
     api_version: Literal["hanse/v1"]
+    """The version of the language that the document is written in."""
 
 
 class AccessRow(Row, frozen=True, kw_only=True):
@@ -74,12 +94,10 @@ class AccessRow(Row, frozen=True, kw_only=True):
     """A group's name."""
     role: Name
     """A role of the scope that this document is of."""
-    from_: Annotated[str, Meta(description="instant with offset, or a date")] | None = field(
-        name="from", default=None
-    )
-    """Since when: an instant or a date. Without it: since ever."""
-    until: Annotated[str, Meta(description="instant with offset, or a date: its end")] | None = None
-    """Until when: an instant or a date. Without it: for ever."""
+    from_: Instant | None = field(name="from", default=None)
+    """Since when: an instant, or a date, whose beginning is meant. Without it: since ever."""
+    until: Instant | None = None
+    """Until when: an instant, or a date, whose end is meant. Without it: for ever."""
     reason: str = ""
     """Why. It is shown beside the access, and kept in the journal."""
 
@@ -131,7 +149,7 @@ class Operator(Row, frozen=True, kw_only=True):
     user: PrincipalId | None = None
     """A principal's id. Exactly one of `user` and `native`."""
     native: str | None = None
-    """A name that only the platform knows."""
+    """A name that only the platform knows, of a person or an account."""
     role: str
     """The platform's own name of the role."""
 
@@ -195,7 +213,7 @@ class Role(Document, frozen=True, kw_only=True, tag_field="kind", tag="Role"):
     display_name: str = ""
     """What people read."""
     scope: Literal["organization", "workspace", "project"]
-    """`organization`, `workspace` or `project`: what it can be granted on."""
+    """What it can be granted on."""
 
 
 class Who(Row, frozen=True, kw_only=True):
@@ -280,7 +298,7 @@ class User(Document, frozen=True, kw_only=True, tag_field="kind", tag="User"):
     tags: Tags = {}
     """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     state: Literal["active", "disabled"] = "active"
-    """`active` or `disabled`. Grants of a disabled user give nothing."""
+    """Grants of a disabled user give nothing."""
     external_ids: dict[str, str] = {}
     """What the person is called elsewhere, under keys of your choice. A Platform says which key it reads."""
 
@@ -346,8 +364,15 @@ class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Projec
 class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """One grant in a file of its own. No project: on the workspace; no workspace either: on the organisation."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$")]
-    """The grant's id: 1 to 127 letters, digits, `.`, `_` or `-`."""
+    name: Annotated[
+        str,
+        Meta(
+            title="grant's id",
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$",
+            description="1 to 127 letters, digits, '.', '_' or '-'; first a letter or a digit",
+        ),
+    ]
+    """The grant's id."""
     workspace: Name | None = None
     """On this workspace; without it, on the organisation."""
     project: Name | None = None
@@ -358,9 +383,9 @@ class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """As in a row of `access`."""
     role: Name
     """A role of that scope."""
-    from_: str | None = field(name="from", default=None)
+    from_: Instant | None = field(name="from", default=None)
     """As in a row of `access`."""
-    until: str | None = None
+    until: Instant | None = None
     """As in a row of `access`."""
     reason: str = ""
     """As in a row of `access`."""

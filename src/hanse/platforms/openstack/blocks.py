@@ -31,9 +31,9 @@ class Domains(Block, frozen=True, kw_only=True):
     """Where projects and groups are made: in one domain that is there, or in a domain of ours per workspace."""
 
     default: Text | None = None
-    """The name of the one domain."""
+    """The name of one domain that exists already."""
     per_workspace: Pattern | None = None
-    """The name of each workspace's domain, such as `{workspace}`."""
+    """The pattern of a name, such as `{workspace}`: each workspace gets a domain of its own."""
 
     def __post_init__(self) -> None:
         """Exactly one of the two."""
@@ -47,39 +47,51 @@ class Users(Block, frozen=True, kw_only=True):
     domain: Text
     """The name of the domain that people are in; the same name in another domain is somebody else."""
     external_id: Text
-    """Which of a User's `externalIds` is the name in Keystone."""
+    """Which of a User's `externalIds` is the user's name in that domain."""
 
 
 class Names(Block, frozen=True, kw_only=True):
     """How things are called on the platform."""
 
     project: Pattern = "{workspace}-{project}"
+    """A pattern. It may use `{workspace}` and `{project}`."""
     group: Pattern = "{workspace}-{project}-{role}"
+    """A pattern. It may use `{workspace}`, `{project}` and `{role}`."""
 
 
 class PlatformBlock(Block, frozen=True, kw_only=True):
-    """`openstack:` of a Platform."""
+    """Of a Platform that is an OpenStack: how people are found there, and where things are made."""
 
     users: Users
+    """How people are found."""
     domains: Domains = Domains(default="Default")
+    """Where projects and groups are made."""
     names: Names = Names()
-    tag_prefix: Annotated[str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$")] = f"{STAMP}:"
-    """Project tags that begin so are Hanse's; all others are left alone."""
+    """What things are called."""
+    tag_prefix: Annotated[
+        str, Meta(pattern=r"^[^,/=]{1,32}(?!\n)$", description="1 to 32 characters, without ',', '/' and '='")
+    ] = f"{STAMP}:"
+    """A project's tags from the manifest appear in Keystone as this prefix, name, `=` and value. Tags without the
+    prefix are left alone.
+    """
 
 
 class Quotas(Block, frozen=True, kw_only=True):
     """What a tenant gets when it asks for nothing, and the most that it may ask for."""
 
     default: dict[str, Amount] = {}
+    """Amounts by name."""
     max: dict[str, Amount] = {}
+    """Amounts by name. Asking for more is an error."""
 
 
 class LandingZoneBlock(Block, frozen=True, kw_only=True):
-    """`openstack:` of a LandingZone."""
+    """Of a LandingZone on an OpenStack: what roles mean there, and how much a tenant may use."""
 
     roles: dict[str, Text] = {}
-    """Project role to the name of the Keystone role; `member` for those not named."""
+    """Project role to the name of a Keystone role. What is not named becomes `member`."""
     quotas: Quotas = Quotas()
+    """What a tenant gets, and the most it may ask for."""
 
 
 QUOTAS = (
