@@ -76,7 +76,7 @@ def find(roots: Mapping[str, type[Struct]], path: str) -> tuple[Shape, Field | N
     for name in names:
         if field is not None:
             if field.shape is None:
-                raise Unknown(f"{walked} is {field.type}, and has no fields", f"try `hanse explain {walked}`")
+                raise Unknown(f"{walked} has no fields", f"`hanse explain {walked}` says what it holds")
             found = field.shape
         fields = {field.name: field for field in found.fields}
         field = fields[_known(name, fields, "field", walked)]
