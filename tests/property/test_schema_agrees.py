@@ -64,7 +64,7 @@ def values(kind: types.Type) -> st.SearchStrategy[Any]:
     return st.integers(0, 9).flatmap(lambda number: fits if number else scalars)
 
 
-def fitting(kind: types.Type) -> st.SearchStrategy[Any]:
+def fitting(kind: types.Type) -> st.SearchStrategy[Any]:  # noqa: PLR0911 (one for each sort of type)
     match kind:
         case types.Metadata(inner):
             return fitting(inner)
