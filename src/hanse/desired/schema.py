@@ -31,7 +31,7 @@ def schema(kinds: Mapping[str, type[Struct]]) -> Schema:
         "type": "object",
         "required": ["apiVersion", "kind"],
         "properties": {
-            "apiVersion": {"const": "hanse/v1", **_described("The version of the language.")},
+            "apiVersion": {"enum": ["hanse/v1"], **_described("The version of the language.")},
             "kind": {
                 "enum": list(kinds),
                 "markdownEnumDescriptions": [about[kind] for kind in kinds.values()],

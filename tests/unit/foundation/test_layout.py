@@ -8,6 +8,7 @@ import pytest
 
 from hanse.foundation import layout
 from hanse.foundation.layout import LeftAlone, tidy
+from hanse.service import init
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,6 +24,11 @@ def tidied(text: str) -> str:
 )
 def test_the_example_is_tidy(path: Path) -> None:
     assert tidy(path.read_bytes(), "").decode() == path.read_text()
+
+
+def test_what_init_writes_is_tidy() -> None:
+    files = {**init.manifest("example"), "server.yaml": init.server_yaml("/srv/org", "ops")}
+    assert {path: tidy(data, path) for path, data in files.items()} == files
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,7 @@ def test_the_example_is_tidy(path: Path) -> None:
         ),
         pytest.param("#a\n#  b\nx: 1 #c\n", "#a\n#  b\nx: 1  #c\n", id="a comment's own text stays"),
         pytest.param("a: &x   {b: 1}\nc:   *x\n", "a: &x {b: 1}\nc: *x\n", id="anchors and aliases"),
+        pytest.param("a: &x\n- 1\n-   2\n", "a: &x\n  - 1\n  - 2\n", id="an anchored list"),
         pytest.param(
             "---   # c\na:  1\n...\n---\nb:  1\n", "---   # c\na: 1\n...\n---\nb: 1\n", id="several documents"
         ),
