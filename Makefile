@@ -75,6 +75,10 @@ bench: $(READY) $(VENV)/ready-bench ## ratios against yardsticks of the same run
 golden: $(READY) ## rewrite the golden files of what people read; look at the difference before you commit it
 	@HANSE_GOLDEN=rewrite $(BIN)/pytest -m golden $(ARGS)
 
+.PHONY: docs
+docs: $(READY) ## remake the tables of the reference pages from the types
+	@HANSE_GOLDEN=rewrite $(BIN)/pytest tests/tidy/test_reference.py
+
 .PHONY: lock
 lock: $(READY) ## remake the locks in requirements/; ARGS=--upgrade moves them to the newest releases
 	@requirements/lock $(ARGS)

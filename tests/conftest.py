@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import kubernetes_server
+import yaml_language_server
 from hanse.demo import keystone as starter
 
 
@@ -38,9 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_asked_for(item: pytest.Item) -> bool:
     """Whether the whole is asked for, or a class names the test in `always`, or names nothing there.
 
-    A module that says `real_kubernetes` is about the real one, and says nothing of the simulator.
+    A module that says `real_kubernetes` is about the real one, and says nothing of the simulator; one that says
+    `real_language_server` needs npm.
     """
-    if getattr(getattr(item, "module", None), "real_kubernetes", False) and not kubernetes_server.REAL:
+    module = getattr(item, "module", None)
+    if getattr(module, "real_language_server", False) and not yaml_language_server.is_asked_for():
+        return False
+    if getattr(module, "real_kubernetes", False) and not kubernetes_server.REAL:
         return False
     always = getattr(getattr(item, "cls", None), "always", None)
     whole = os.environ.get("HANSE_CONFORMANCE") == "whole"

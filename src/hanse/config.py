@@ -19,43 +19,50 @@ class Repository(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """Where the manifest is."""
 
     url: str
-    """A folder, a bare repository or an address that git can fetch."""
+    """A folder, a bare repository, or an address that git can fetch."""
     branch: str = ""
-    """Empty: the branch that HEAD names."""
+    """The branch that is the truth. Without it: the one that HEAD names."""
     trust_root: str = ""
-    """A file of allowed signers (ssh-keygen's format), outside the repository."""
+    """A file of allowed signers in ssh-keygen's format, relative to server.yaml. It must lie outside the repository."""
 
 
 class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What one credential's name stands for."""
+    """What one credential's name stands for: a source, and the one endpoint and platform that it may be used for."""
 
     source: str
-    """Such as `clouds.yaml#fra`, or `env` for the OS_* variables."""
+    """Where the secret is, such as `clouds.yaml#fra`, `kubeconfig#fra` or `in-cluster`."""
     endpoint: str
+    """The address that it may be sent to."""
     platform: str
+    """The Platform that it is for, by name."""
     options: dict[str, Any] = {}
-    """Switches that only the server may set, such as a CA file."""
+    """Switches that only the server may set, such as a CA file, or that a kubeconfig may run a program."""
 
 
 class Serve(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """How often `hanse serve` looks at what tells it nothing by itself."""
 
     poll_seconds: Annotated[float, Meta(ge=1)] = 15.0
-    """Between two looks at the repository."""
+    """Between two looks at the repository; 1 at least."""
     sweep_seconds: Annotated[float, Meta(ge=10)] = 600.0
-    """Between two looks at a whole platform."""
+    """Between two looks at a whole platform, which find what hints missed; 10 at least."""
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """All of server.yaml."""
+    """All of server.yaml: what must not lie in git."""
 
     repository: Repository | None = None
+    """Where the manifest is."""
     credentials: dict[str, CredentialBinding] = {}
+    """By the names that Platforms use: what each stands for."""
     approvers: tuple[str, ...] = ()
-    """Operating-system accounts that may approve, until the organisation itself says who may."""
+    """Operating-system accounts that may approve."""
     store: str = ""
-    """The SQLite file; empty: `hanse.db` in the user's data folder."""
+    """The SQLite file with the journal and the accepted intents. Without it: `hanse/hanse.db` in the user's data folder
+    (`$XDG_DATA_HOME`, or `~/.local/share`).
+    """
     serve: Serve = Serve()
+    """How often `hanse serve` looks at what tells it nothing by itself."""
 
 
 def read_config(path: str, data: bytes) -> tuple[ServerConfig | None, list[Diagnostic]]:

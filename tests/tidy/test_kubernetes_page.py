@@ -1,4 +1,4 @@
-"""The page about Kubernetes has every field and every quota, and its example is sound."""
+"""The page about Kubernetes has every quota, and its example is sound."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
-from msgspec import Struct
-from msgspec.structs import fields
-from test_reference import DOCS, ROW, default, section
 
 from hanse import main
 from hanse.foundation.diagnostics import render
 from hanse.model import Tenant
 from hanse.platforms.kubernetes import blocks
 from hanse.service.validate import Checked, check_worktree
+from reference_pages import DOCS, section
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-CASES: list[tuple[str, type[Struct]]] = [
-    ("### Of a Platform", blocks.PlatformBlock),
-    ("### subjects", blocks.Subjects),
-    ("### users", blocks.Users),
-    ("### groups", blocks.Groups),
-    ("### names", blocks.Names),
-    ("### tags", blocks.Tags),
-    ("### oidc", blocks.Oidc),
-    ("### accounts", blocks.Accounts),
-    ("### Of a LandingZone", blocks.LandingZoneBlock),
-    ("### quotas", blocks.Quotas),
-    ("### limits", blocks.Limits),
-    ("### container", blocks.ContainerLimits),
-    ("### pod", blocks.PodLimits),
-    ("### persistentVolumeClaim", blocks.ClaimLimits),
-]
-
 AROUND = """
 {apiVersion: hanse/v1, kind: Organization, name: example}
 ---
@@ -72,12 +53,6 @@ def checked(**changes: str) -> Checked:
     for old, new in changes.items():
         files = {path: text.replace(old, new) for path, text in files.items()}
     return check_worktree(Worktree(files), main.language(), NOW)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("heading", "block"), CASES, ids=[heading for heading, _ in CASES])
-def test_a_table_has_every_field_with_its_default(heading: str, block: type[Struct]) -> None:
-    told = {name: value for name, value, _ in ROW.findall(section("kubernetes", heading))}
-    assert told == {field.encode_name: default(field) for field in fields(block)}
 
 
 def test_every_quota_has_its_resource_and_unit() -> None:

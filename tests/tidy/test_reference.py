@@ -1,70 +1,59 @@
-"""The reference pages list exactly the fields that the types have, with their defaults."""
+"""The reference pages say what the types say, and every field says what it is."""
 
-import re
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import msgspec
+import os
+
 import pytest
 from msgspec import Struct
 
-from hanse import config
-from hanse.desired import kinds
-from hanse.desired.kinds import KINDS
+from hanse.config import ServerConfig
+from hanse.desired.reference import shape, shapes
+from hanse.main import language, vendors
 from hanse.platforms.openstack import blocks
-
-DOCS = Path(__file__).parents[2] / "docs"
-ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.+) \|$", re.MULTILINE)
-
-Case = tuple[str, str, type[Struct]]
-CASES: list[Case] = [
-    *(("manifest", f"## {kind.__name__}", kind) for kind in KINDS),
-    ("manifest", "### guards", kinds.Guards),
-    ("manifest", "### access", kinds.AccessRow),
-    ("manifest", "### operators", kinds.Operator),
-    ("manifest", "### limits", kinds.Limits),
-    ("manifest", "### tenants", kinds.TenantRow),
-    ("manifest", "### native", kinds.NativeThing),
-    ("manifest", "### setBy", kinds.Who),
-    ("server", "## The file", config.ServerConfig),
-    ("server", "## repository", config.Repository),
-    ("server", "## credentials", config.CredentialBinding),
-    ("server", "## serve", config.Serve),
-    ("openstack", "### Of a Platform", blocks.PlatformBlock),
-    ("openstack", "### domains", blocks.Domains),
-    ("openstack", "### users", blocks.Users),
-    ("openstack", "### names", blocks.Names),
-    ("openstack", "### tags", blocks.Tags),
-    ("openstack", "### Of a LandingZone", blocks.LandingZoneBlock),
-    ("openstack", "### quotas", blocks.Quotas),
-]
+from reference_pages import DOCS, made, pages, section, with_table
 
 
-def section(page: str, heading: str) -> str:
-    """What stands under a heading, up to the next one."""
-    text = (DOCS / f"{page}.md").read_text()
-    parts = re.split(r"^(#+ .+)$", text, flags=re.MULTILINE)
-    assert parts.count(heading) == 1, f"docs/{page}.md has no heading '{heading}'"
-    return parts[parts.index(heading) + 1]
+@pytest.mark.golden
+@pytest.mark.parametrize("page", pages())
+def test_a_page_has_every_type_and_field_as_the_types_say_them(page: str) -> None:
+    path = DOCS / f"{page}.md"
+    written = path.read_text()
+    wanted = made(page, written)
+    if os.environ.get("HANSE_GOLDEN") == "rewrite":
+        path.write_text(wanted)
+        written = wanted
+    assert written == wanted, "run `make docs`"
 
 
-def default(field: msgspec.structs.FieldInfo) -> str:
-    """How the page writes a field's default."""
-    if field.required:
-        return "required"
-    value: Any = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if isinstance(value, Struct):
-        return "below"
-    if value in (None, "", (), {}, []):
-        return "–"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+@pytest.mark.parametrize(("name", "root"), [*language().vocabulary.kinds.items(), ("server", ServerConfig)])
+def test_every_field_and_every_type_says_what_it_is(name: str, root: type[Struct]) -> None:
+    silent = [path for path, part in shapes(root, name) if not part.doc]
+    silent += [
+        f"{path}.{field.name}" for path, part in shapes(root, name) for field in part.fields if not field.doc
+    ]
+    assert silent == [], "write a sentence beneath the field"
 
 
-@pytest.mark.parametrize(("page", "heading", "kind"), CASES, ids=[f"{c[0]} {c[1]}" for c in CASES])
-def test_a_table_has_every_field_with_its_default(page: str, heading: str, kind: type[Struct]) -> None:
-    told = {name: value for name, value, _ in ROW.findall(section(page, heading))}
-    fields = msgspec.structs.fields(kind)
-    assert told == {f.encode_name: default(f) for f in fields if f.name != "api_version"}
+def test_a_type_without_a_heading_is_named_with_the_heading_that_it_needs() -> None:
+    text = (DOCS / "manifest.md").read_text()
+    with pytest.raises(AssertionError, match=r"'### guards' below '## Organization' \(for Guards\)"):
+        made("manifest", text.replace("### guards", "### gards"))
+    with pytest.raises(AssertionError, match="'## Role'"):
+        made("manifest", text.replace("## Role\n", "## Rule\n"))
+
+
+def test_a_new_kind_needs_no_more_than_its_heading() -> None:
+    role = shape(language().vocabulary.kinds["Role"])
+    body = with_table("manifest", "\n\nA role by name.\n\nIt is more.\n\n", role)
+    assert body.startswith("\n\nA role by name.\n\n| field | type | default | meaning |\n")
+    assert body.endswith("|\n\nIt is more.\n\n")
+    assert with_table("manifest", body, role) == body
+    assert "| `scope` |" in with_table("manifest", "\n", role)
+
+
+def test_every_vendor_has_its_page() -> None:
+    assert [name for name in vendors() if name not in pages()] == []
 
 
 def test_every_quota_of_openstack_is_named() -> None:

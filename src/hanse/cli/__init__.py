@@ -9,6 +9,10 @@ import click
 COMMANDS = {
     "init": "Make a manifest repository that works.",
     "validate": "Check a manifest: all errors at once, with file, line and column.",
+    "fmt": "Lay out the files of a manifest anew; nothing else is changed.",
+    "explain": "Say what can be written: kinds, their fields, server.yaml.",
+    "schema": "Write the JSON Schema by which editors know the manifest.",
+    "graph": "Draw the organisation: workspaces, projects, places, people.",
     "bootstrap": "Print what a platform's administrator needs: accounts, rights.",
     "doctor": "Look whether a platform can be used, and by which rights.",
     "plan": "Show exactly what would be changed, and why.",

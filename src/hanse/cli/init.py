@@ -43,7 +43,8 @@ def command(ctx: click.Context, folder: str, name: str) -> None:
             server.write_bytes(server_yaml(str(path), main.operator()))
             click.echo(f"  {server}")
         click.echo(
-            f"\nNext: cd {folder} && hanse validate\nThen declare a platform; docs/manifest.md shows how."
+            f"\nNext: cd {folder} && hanse validate\nThen declare a platform: `hanse explain Platform` says how."
+            "\nWith `hanse schema` your editor knows every kind and field, too."
         )
         return OK
 

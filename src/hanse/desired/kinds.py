@@ -21,6 +21,7 @@ MOVED: tuple[Moved, ...] = ()
 Name = Annotated[
     str,
     Meta(
+        title="name",
         pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
         description="1 to 63 of a-z, 0-9 and '-'; no '-' at either end",
     ),
@@ -29,13 +30,15 @@ PrincipalId = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?(?!\n)$",
-        description="an opaque id, 1 to 128",
+        title="principal's id",
+        description="1 to 128 letters, digits, '.', '_' or '-'; none of the signs at either end",
     ),
 ]
 FormerName = Annotated[
     str,
     Meta(
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(?!\n)$",
+        title="former name",
         description="an earlier name, or 'workspace/name' where it was moved",
     ),
 ]
@@ -43,25 +46,41 @@ TagName = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?(?!\n)$",
+        title="tag's name",
         description="1 to 63 letters, digits, '.', '_' or '-'; none of the signs at either end",
     ),
 ]
 TagText = Annotated[str, Meta(max_length=255)]
 SingleTagValue = TagText | bool | int | float
-TagValue = SingleTagValue | tuple[TagText, ...]
+TagValue = Annotated[SingleTagValue | tuple[TagText, ...], Meta(title="tag's value")]
 """What a tag says: one text, truth or number, or several texts."""
 Tags = dict[str, TagValue]
 MappedTag = Annotated[str, Meta(extra={"tag": True})]
 """For a vendor's block of a Platform: the name of a tag of projects, as the key of a mapping."""
 Folder = Annotated[
     str,
-    Meta(min_length=1, max_length=255, description="a folder of the repository", extra={"folder": True}),
+    Meta(
+        title="folder",
+        min_length=1,
+        max_length=255,
+        description="a folder of the repository",
+        extra={"folder": True},
+    ),
 ]
 """For a vendor's block of a LandingZone: files below it are the platform's own documents, and none of Hanse's."""
 TagType = Literal["string", "number", "boolean", "select", "multi-select", "email"]
 TaggedKind = Literal[
     "Location", "Platform", "LandingZone", "Workspace", "User", "Group", "Project", "PaymentMethod"
 ]
+Instant = Annotated[
+    str,
+    Meta(
+        title="instant or date",
+        description="an instant with its offset, or a date",
+        examples=["2026-12-31T18:00:00+01:00", "2026-12-31"],
+    ),
+]
+"""Text, which `terms` reads: what is wrong with it is told beside all the rest."""
 LocalChanges = Literal["rollback", "report"]
 Deletion = Literal["approval", "automatic"]
 
@@ -86,12 +105,10 @@ class AccessRow(Row, frozen=True, kw_only=True):
     """A group's name."""
     role: Name
     """A role of the scope that this document is of."""
-    from_: Annotated[str, Meta(description="instant with offset, or a date")] | None = field(
-        name="from", default=None
-    )
-    """Since when: an instant or a date. Without it: since ever."""
-    until: Annotated[str, Meta(description="instant with offset, or a date: its end")] | None = None
-    """Until when: an instant or a date. Without it: for ever."""
+    from_: Instant | None = field(name="from", default=None)
+    """Since when: an instant, or a date, whose beginning is meant. Without it: since ever."""
+    until: Instant | None = None
+    """Until when: an instant, or a date, whose end is meant. Without it: for ever."""
     reason: str = ""
     """Why. It is shown beside the access, and kept in the journal."""
 
@@ -143,7 +160,7 @@ class Operator(Row, frozen=True, kw_only=True):
     user: PrincipalId | None = None
     """A principal's id. Exactly one of `user` and `native`."""
     native: str | None = None
-    """A name that only the platform knows."""
+    """A name that only the platform knows, of a person or an account."""
     role: str
     """The platform's own name of the role."""
 
@@ -207,7 +224,7 @@ class Role(Document, frozen=True, kw_only=True, tag_field="kind", tag="Role"):
     display_name: str = ""
     """What people read."""
     scope: Literal["organization", "workspace", "project"]
-    """`organization`, `workspace` or `project`: what it can be granted on."""
+    """What it can be granted on."""
 
 
 class Who(Row, frozen=True, kw_only=True):
@@ -292,7 +309,7 @@ class User(Document, frozen=True, kw_only=True, tag_field="kind", tag="User"):
     tags: Tags = {}
     """Names and values, as the TagDefinitions say; free where there is none for this kind."""
     state: Literal["active", "disabled"] = "active"
-    """`active` or `disabled`. Grants of a disabled user give nothing."""
+    """Grants of a disabled user give nothing."""
     external_ids: dict[str, str] = {}
     """What the person is called elsewhere, under keys of your choice. A Platform says which key it reads."""
 
@@ -358,8 +375,15 @@ class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Projec
 class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """One grant in a file of its own. No project: on the workspace; no workspace either: on the organisation."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$")]
-    """The grant's id: 1 to 127 letters, digits, `.`, `_` or `-`."""
+    name: Annotated[
+        str,
+        Meta(
+            title="grant's id",
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$",
+            description="1 to 127 letters, digits, '.', '_' or '-'; first a letter or a digit",
+        ),
+    ]
+    """The grant's id."""
     workspace: Name | None = None
     """On this workspace; without it, on the organisation."""
     project: Name | None = None
@@ -370,9 +394,9 @@ class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """As in a row of `access`."""
     role: Name
     """A role of that scope."""
-    from_: str | None = field(name="from", default=None)
+    from_: Instant | None = field(name="from", default=None)
     """As in a row of `access`."""
-    until: str | None = None
+    until: Instant | None = None
     """As in a row of `access`."""
     reason: str = ""
     """As in a row of `access`."""

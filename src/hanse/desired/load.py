@@ -38,6 +38,8 @@ class Loaded:
     """All errors and warnings, in the order of the files."""
     rows: dict[str, bytes]
     """By path: what to keep for each newly parsed sound file's content, and to give as `known` next time."""
+    own: frozenset[str] = frozenset()
+    """The files for Hanse's documents: neither ignored, nor below a folder that is a landing zone's."""
 
 
 def is_manifest(path: str) -> bool:
@@ -84,7 +86,10 @@ def load(
     if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
-    return Loaded(manifest, in_order(found), reading.rows)
+    own = (
+        frozenset(path for path in files if is_manifest(path) and reading.counts(path)) - folder_files.keys()
+    )
+    return Loaded(manifest, in_order(found), reading.rows, own)
 
 
 def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:
@@ -115,6 +120,8 @@ class _Reading:
         self.declared: list[Declared] = []
         self.rows: dict[str, bytes] = {}
         self.ignored: re.Pattern[str] | None = None
+        self._homes: set[str] = set()
+        """Where organisations are declared: no pattern ignores these files."""
         self._failed: list[_Unsound] = []
         self.syntax: list[Diagnostic] = []
         """What is not even YAML."""
@@ -162,21 +169,22 @@ class _Reading:
     def ignore(self) -> None:
         """Forget the files that the organisation ignores; its own file is none of them."""
         patterns: set[str] = set()
-        homes: set[str] = set()
         for document, spot in self.declared:
             if isinstance(document, Organization):
                 patterns.update(document.ignore)
-                homes.add(spot.path)
+                self._homes.add(spot.path)
         for failed in self._failed:
             written = failed.value.get("ignore")
             if failed.value.get("kind") == "Organization" and isinstance(written, list):
                 patterns.update(pattern for pattern in written if isinstance(pattern, str))
-                homes.add(failed.spot.path)
-        if not patterns:
-            return
-        ignored = self.ignored = glob(patterns)
+                self._homes.add(failed.spot.path)
+        if patterns:
+            self.ignored = glob(patterns)
+            self._keep(self.counts)
 
-        self._keep(lambda path: path in homes or not ignored.fullmatch(path))
+    def counts(self, path: str) -> bool:
+        """Whether a file is not ignored."""
+        return path in self._homes or not self._is_ignored(path)
 
     def set_folders_apart(self, files: Mapping[str, bytes]) -> dict[str, FolderFile]:
         """Read what lies below folders that landing zones name as what it is, and forget it as documents of Hanse's."""

@@ -135,6 +135,14 @@ def locate(
     return chunk.line + mark.line, mark.column + 1
 
 
+def tokens(text: str) -> list[Any] | None:
+    """PyYAML's tokens of a text whose line breaks are newlines, for `layout`; None where PyYAML cannot read it."""
+    try:
+        return list(yaml.scan(_legible(text), _Loader))
+    except yaml.YAMLError:
+        return None
+
+
 class _Fault(Struct, frozen=True):
     """A Diagnostic in the making: an error that does not know its file yet."""
 

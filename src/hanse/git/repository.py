@@ -45,6 +45,11 @@ class Repository:
     url: str = ""
     """Where `fetch` fetches from; empty for a repository that is read in place."""
 
+    @property
+    def top(self) -> str:
+        """The folder, as text."""
+        return str(self.folder)
+
     @classmethod
     def open(cls, location: str | Path, *, mirror_folder: Path | None = None) -> Repository:
         """Open a folder (in a working tree, or a bare repository) or an address that git can fetch.

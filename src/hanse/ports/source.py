@@ -66,6 +66,11 @@ class Change(Struct, frozen=True):
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
+    @property
+    def top(self) -> str:
+        """The path of the working tree's top, or of the bare repository itself."""
+        ...
+
     def fetch(
         self, branch: str = "", seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
     ) -> None:

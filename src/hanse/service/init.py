@@ -39,7 +39,7 @@ displayName: The first workspace
 #   tenants:
 #     - {{platform: openstack-one, landingZone: standard}}
 #
-# Platforms and landing zones are documents too; docs/manifest.md shows every kind and field.
+# Platforms and landing zones are documents too; `hanse explain` shows every kind and field.
 apiVersion: hanse/v1
 kind: Project
 name: trial
@@ -50,7 +50,7 @@ access:
 }
 
 SERVER = """\
-# What must not lie in git. docs/server.md shows every field.
+# What must not lie in git. `hanse explain server` shows every field.
 repository: {{url: {repository}, branch: main}}
 # A credential's name in git is bound here to its source, and to the one endpoint and platform it is for:
 #

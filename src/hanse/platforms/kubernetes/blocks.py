@@ -97,7 +97,7 @@ NamespacePattern = Annotated[
 GroupPattern = Annotated[
     str, Meta(pattern=r"^[^{}]*\{group\}[^{}]*(?!\n)$", max_length=255, description="text with {group} in it")
 ]
-Quantity = str | int | float
+Quantity = Annotated[str | int | float, Meta(title="quantity")]
 """An amount as Kubernetes writes it, such as `500m`, `2` or `1.5Gi`; `quantity.canonical` reads it."""
 Policy = Literal["deny-ingress", "deny-egress", "allow-same-namespace", "allow-dns", "allow-internet"]
 Level = Literal["privileged", "baseline", "restricted"]
@@ -117,39 +117,45 @@ class Users(Block, frozen=True, kw_only=True):
     """What a person is called by the API server: `prefix` and an external id, as the token's claim gives it."""
 
     external_id: Text
-    """Which of a User's `externalIds` it is."""
+    """Which of a User's `externalIds` is the value of the claim by which tokens name people."""
     prefix: Prefix = ""
-    """As the API server puts it before the claim of users."""
+    """What the API server puts before it (`claimMappings.username.prefix`), such as `mesh:`."""
 
 
 class Groups(Block, frozen=True, kw_only=True):
     """What a grant to a group becomes: a binding for each member, or one for a group that the token names."""
 
     as_: Literal["members", "claim"] = field(name="as", default="members")
+    """`members`: a binding for each member. `claim`: one binding for a group that the token names."""
     pattern: GroupPattern = "{group}"
-    """Of `claim`: the group's value in the token."""
+    """Of `claim`: the group's value in the token. It holds `{group}`."""
     prefix: Prefix = ""
-    """Of `claim`: as the API server puts it before the claim of groups."""
+    """Of `claim`: what the API server puts before it (`claimMappings.groups.prefix`)."""
 
 
 class Subjects(Block, frozen=True, kw_only=True):
     """How people are known to the API server."""
 
     users: Users
+    """What a person is called."""
     groups: Groups = Groups()
+    """What a grant to a group becomes."""
 
 
 class Names(Block, frozen=True, kw_only=True):
     """How things are called on the platform."""
 
     namespace: NamespacePattern = "{workspace}-{project}"
+    """A pattern of `a-z`, `0-9` and `-`, with `{workspace}` and `{project}`."""
 
 
 class Tags(Block, frozen=True, kw_only=True):
     """Which tags of a project its namespace carries: name of the tag to key."""
 
     labels: dict[MappedTag, MetadataKey] = {}
+    """Name of a tag to the key of a label, such as `cost-center: example.org/cost-center`."""
     annotations: dict[MappedTag, MetadataKey] = {}
+    """Name of a tag to the key of an annotation."""
 
     def __post_init__(self) -> None:
         """One tag for each key, and none for the keys that are Hanse's or the cluster's."""
@@ -165,17 +171,24 @@ class Oidc(Block, frozen=True, kw_only=True):
     """How the API server is told to trust the issuer of people's tokens; only `hanse bootstrap` reads it."""
 
     issuer: Annotated[str, Meta(pattern=r"^https://[!-~]+(?!\n)$", description="an https URL")]
+    """The https URL of the issuer."""
     client_id: Word
+    """The audience that tokens are for."""
     username_claim: Word = "sub"
+    """The claim that names a person."""
     groups_claim: Word = "groups"
+    """The claim that lists a person's groups."""
 
 
 class Accounts(Block, frozen=True, kw_only=True):
     """The ServiceAccounts that Hanse itself uses, as `hanse bootstrap` makes them."""
 
     namespace: LabelName = "hanse-system"
+    """Where they are. No tenant's namespace can be called so."""
     management: LabelName = "hanse-management"
+    """The one that makes namespaces and gives access."""
     metering: LabelName = "hanse-metering"
+    """The one that only reads."""
 
     def __post_init__(self) -> None:
         """Two accounts, and none that the cluster has already for itself."""
@@ -186,66 +199,90 @@ class Accounts(Block, frozen=True, kw_only=True):
 
 
 class PlatformBlock(Block, frozen=True, kw_only=True):
-    """`kubernetes:` of a Platform."""
+    """Of a Platform that is a Kubernetes: how people are known there, and what things are called."""
 
     subjects: Subjects
+    """How people are known to the API server."""
     names: Names = Names()
+    """What things are called."""
     tags: Tags = Tags()
+    """Which tags of a project its namespace carries."""
     oidc: Oidc | None = None
+    """How the API server is told to trust the issuer of people's tokens. Only `hanse bootstrap` reads it."""
     accounts: Accounts = Accounts()
+    """The service accounts that Hanse itself uses."""
 
 
 class Quotas(Block, frozen=True, kw_only=True):
     """What a tenant gets when it asks for nothing, and the most that it may ask for."""
 
     default: dict[str, Amount] = {}
+    """Amounts by name."""
     max: dict[str, Amount] = {}
+    """Amounts by name. Asking for more is an error, and so is a default above it."""
 
 
 class ContainerLimits(Block, frozen=True, kw_only=True):
     """What each container gets and may have, by resource."""
 
     default: dict[str, Quantity] = {}
+    """The limit of a container that names none; without it, `max`."""
     default_request: dict[str, Quantity] = {}
+    """The request of one that names none; without it, `default`, else `min`."""
     min: dict[str, Quantity] = {}
+    """The least."""
     max: dict[str, Quantity] = {}
+    """The most."""
     max_limit_request_ratio: dict[str, Quantity] = {}
+    """How many times its request a limit may be."""
 
 
 class PodLimits(Block, frozen=True, kw_only=True):
     """What all containers of a pod may have together, by resource."""
 
     min: dict[str, Quantity] = {}
+    """The least."""
     max: dict[str, Quantity] = {}
+    """The most."""
     max_limit_request_ratio: dict[str, Quantity] = {}
+    """How many times its request a limit may be."""
 
 
 class ClaimLimits(Block, frozen=True, kw_only=True):
     """How small and large a PersistentVolumeClaim may be; the resource is `storage`."""
 
     min: dict[Literal["storage"], Quantity] = {}
+    """The least `storage`."""
     max: dict[Literal["storage"], Quantity] = {}
+    """The most `storage`."""
 
 
 class Limits(Block, frozen=True, kw_only=True):
     """The LimitRange of a namespace."""
 
     container: ContainerLimits = ContainerLimits()
+    """Of each container."""
     pod: PodLimits = PodLimits()
+    """Of all containers of a pod together."""
     persistent_volume_claim: ClaimLimits = ClaimLimits()
+    """Of each claim."""
 
 
 class LandingZoneBlock(Block, frozen=True, kw_only=True):
-    """`kubernetes:` of a LandingZone."""
+    """Of a LandingZone on a Kubernetes: what each namespace gets, and what roles mean there."""
 
     roles: dict[str, ClusterRoleName] = {}
     """Project role to the name of a ClusterRole, beside or instead of the built-in ones."""
     quotas: Quotas = Quotas()
+    """What a tenant gets, and the most it may ask for."""
     limits: Limits = Limits()
+    """What single containers, pods and claims get and may have."""
     network_policies: tuple[Policy, ...] = ()
+    """Which traffic a namespace refuses and lets through."""
     pod_security: Level | None = None
+    """How strictly Pod Security Admission looks at pods."""
     manifests: Folder | None = None
-    """A folder of the repository with objects that each namespace gets."""
+    """A folder of the repository with further objects for each namespace."""
 
 
 def is_reserved(key: str) -> bool:

@@ -36,7 +36,9 @@ class Names(Row, frozen=True, kw_only=True):
     folder: WorkspacePattern = ""
     """Of a folder for each workspace. Empty: there are none, and spaces lie at the root."""
     space: ProjectPattern = "{workspace}-{project}"
+    """Of a space for each tenant."""
     group: RolePattern = "{workspace}-{project}-{role}"
+    """Of a group for each role that a project grants."""
 
 
 class Users(Row, frozen=True, kw_only=True):
@@ -50,7 +52,9 @@ class PlatformBlock(Row, frozen=True, kw_only=True):
     """The block `memory` of a Platform."""
 
     names: Names = Names()
+    """What things are called."""
     users: Users = Users()
+    """How people are found."""
 
 
 class LandingZoneBlock(Row, frozen=True, kw_only=True):

@@ -33,9 +33,9 @@ class Domains(Block, frozen=True, kw_only=True):
     """Where projects and groups are made: in one domain that is there, or in a domain of ours per workspace."""
 
     default: Text | None = None
-    """The name of the one domain."""
+    """The name of one domain that exists already."""
     per_workspace: Pattern | None = None
-    """The name of each workspace's domain, such as `{workspace}`."""
+    """The pattern of a name, such as `{workspace}`: each workspace gets a domain of its own."""
 
     def __post_init__(self) -> None:
         """Exactly one of the two."""
@@ -49,14 +49,16 @@ class Users(Block, frozen=True, kw_only=True):
     domain: Text
     """The name of the domain that people are in; the same name in another domain is somebody else."""
     external_id: Text
-    """Which of a User's `externalIds` is the name in Keystone."""
+    """Which of a User's `externalIds` is the user's name in that domain."""
 
 
 class Names(Block, frozen=True, kw_only=True):
     """How things are called on the platform."""
 
     project: Pattern = "{workspace}-{project}"
+    """A pattern. It may use `{workspace}` and `{project}`."""
     group: Pattern = "{workspace}-{project}-{role}"
+    """A pattern. It may use `{workspace}`, `{project}` and `{role}`."""
 
 
 class Tags(Block, frozen=True, kw_only=True):
@@ -78,27 +80,34 @@ class Tags(Block, frozen=True, kw_only=True):
 
 
 class PlatformBlock(Block, frozen=True, kw_only=True):
-    """`openstack:` of a Platform."""
+    """Of a Platform that is an OpenStack: how people are found there, and where things are made."""
 
     users: Users
+    """How people are found."""
     domains: Domains = Domains(default="Default")
+    """Where projects and groups are made."""
     names: Names = Names()
+    """What things are called."""
     tags: Tags = Tags()
+    """Which tags a project carries in Keystone, and as what."""
 
 
 class Quotas(Block, frozen=True, kw_only=True):
     """What a tenant gets when it asks for nothing, and the most that it may ask for."""
 
     default: dict[str, Amount] = {}
+    """Amounts by name."""
     max: dict[str, Amount] = {}
+    """Amounts by name. Asking for more is an error."""
 
 
 class LandingZoneBlock(Block, frozen=True, kw_only=True):
-    """`openstack:` of a LandingZone."""
+    """Of a LandingZone on an OpenStack: what roles mean there, and how much a tenant may use."""
 
     roles: dict[str, Text] = {}
-    """Project role to the name of the Keystone role; `member` for those not named."""
+    """Project role to the name of a Keystone role. What is not named becomes `member`."""
     quotas: Quotas = Quotas()
+    """What a tenant gets, and the most it may ask for."""
 
 
 QUOTAS = (

@@ -1,0 +1,82 @@
+"""`hanse fmt`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from hanse.cli.render import plain
+from hanse.cli.session import ERROR, OK, Joined, complain, count, joined, leave
+from hanse.service.fmt import Looked, file, files_of, look, write
+
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True, path_type=Path))
+@click.option("--check", is_flag=True, help="Change nothing; exit code 1 if something would be changed.")
+@click.option("--diff", is_flag=True, help="Change nothing; show what would be changed.")
+@click.pass_context
+def command(ctx: click.Context, paths: tuple[Path, ...], check: bool, diff: bool) -> None:
+    """Lay out the manifest's files anew: indentation, spaces, empty lines. Nothing else is changed.
+
+    Comments, quotes, the order of keys and the breaks of long rows stay. PATH is a file, or a folder of a working tree
+    (default: here), in which all files are meant that `hanse validate --worktree` reads as Hanse's; links are never
+    followed. A file that would not say the same in another layout is left alone, and named.
+    """
+    main = joined(ctx)
+
+    def job() -> int:
+        looked = [look(path, data) for path, data in _files(main, paths or (Path(),)).items()]
+        changed = [found for found in looked if found.changes]
+        for found in changed:
+            if diff:
+                _show(found)
+            elif not check:
+                write(found)
+            if not diff:
+                click.echo(f"  {plain(_name(found.path))}")
+        left = [found for found in looked if found.why]
+        for found in left:
+            complain(f"{plain(found.place or _name(found.path))}: left as it is: {plain(found.why)}")
+        _summary(looked, changed, left, only_told=check or diff)
+        return ERROR if left or (check and changed) else OK
+
+    leave(ctx, job)
+
+
+def _files(main: Joined, paths: Iterable[Path]) -> Mapping[Path, bytes]:
+    """What is meant, each file once."""
+    found: dict[Path, bytes] = {}
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            found |= files_of(main.source(str(path)), path, main.language(), datetime.now(UTC))
+        else:
+            found[path.absolute()] = file(path)
+    return found
+
+
+def _name(path: Path) -> str:
+    """As it is called from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _show(found: Looked) -> None:
+    name = _name(found.path)
+    before, after = (
+        data.decode(errors="replace").splitlines(keepends=True) for data in (found.before, found.after)
+    )
+    for line in difflib.unified_diff(before, after, name, name):
+        click.secho(plain(line.rstrip("\n")), fg=COLOURS.get(line[:1]))
+
+
+def _summary(looked: list[Looked], changed: list[Looked], left: list[Looked], *, only_told: bool) -> None:
+    same = len(looked) - len(changed) - len(left)
+    words = "would be laid out anew" if only_told else "laid out anew"
+    told = f"{count(len(changed), 'file')} {words}, {same} as they should be"
+    click.secho(f"{told}, {len(left)} left alone" if left else told, fg="red" if left else None)
