@@ -9,24 +9,11 @@ from click.testing import CliRunner, Result
 
 from hanse import main
 from hanse.cli import cli
-from hanse.cli.session import Joined
-from hanse.ports.source import SourceError
-from hanse.service.estate import Trouble
-
-JOINED = Joined(
-    main.open_estate,
-    main.open_source,
-    main.language,
-    main.new_repository,
-    main.operator,
-    main.config_folder,
-    (Trouble, SourceError),
-)
 
 
 def hanse(*arguments: str | Path) -> Result:
     """What came of a command."""
-    return CliRunner().invoke(cli, [*map(str, arguments)], obj={"joined": JOINED})
+    return CliRunner().invoke(cli, [*map(str, arguments)], obj={"joined": main.joined()})
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -42,13 +42,14 @@ def run() -> None:
     # What a pass reads lives until its end: to look through it for garbage every 700 objects is a quarter of its work.
     gc.set_threshold(100_000)
     modules["demo"] = "hanse.demo.command"
+    cli(obj={"joined": joined()})
+
+
+def joined() -> Joined:
+    """What the commands get."""
     troubles = (Trouble, SourceError, StoreError, PlatformUnavailable)
-    cli(
-        obj={
-            "joined": Joined(
-                open_estate, open_source, edits, language, new_repository, operator, config_folder, troubles
-            )
-        }
+    return Joined(
+        open_estate, open_source, edits, language, new_repository, operator, config_folder, troubles
     )
 
 

@@ -16,7 +16,6 @@ from click.testing import CliRunner, Result
 
 from hanse import git, main
 from hanse.cli import cli
-from hanse.cli.session import Joined
 from hanse.journal.events import Event
 from hanse.model import Outcome, Owner, Step
 from hanse.platforms.memory import cloud as memory
@@ -323,7 +322,7 @@ class World:
 
     def run(self, *arguments: str, answers: str | None = None) -> Result:
         """The command line in a process of its own, as far as it can tell."""
-        joined = replace(_joined(), estate=self.open_at, config_folder=lambda: self.folder)
+        joined = replace(main.joined(), estate=self.open_at, config_folder=lambda: self.folder)
         result = CliRunner().invoke(
             cli, ["--config", str(self.config), *arguments], obj={"joined": joined}, input=answers
         )
@@ -353,15 +352,6 @@ class World:
         yield from manifest.PEOPLE.values()
         yield from map(manifest.native_name, manifest.PEOPLE)
         yield from (AUTHOR.name, AUTHOR.email)
-
-
-def _joined() -> Joined:
-    """What main hands to the commands."""
-    handed: dict[str, dict[str, Joined]] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(main, "cli", handed.update)
-        main.run()
-    return handed["obj"]["joined"]
 
 
 def joined_with_memory(patch: pytest.MonkeyPatch, world: World) -> None:

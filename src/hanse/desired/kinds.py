@@ -52,7 +52,7 @@ TagName = Annotated[
 ]
 TagText = Annotated[str, Meta(max_length=255)]
 SingleTagValue = TagText | bool | int | float
-TagValue = Annotated[SingleTagValue | tuple[TagText, ...], Meta(title="tag's value")]
+TagValue = Annotated[SingleTagValue | tuple[TagText, ...], Meta(title="tag value")]
 """What a tag says: one text, truth or number, or several texts."""
 Tags = dict[str, TagValue]
 MappedTag = Annotated[str, Meta(extra={"tag": True})]
@@ -151,7 +151,7 @@ class Location(Document, frozen=True, kw_only=True, tag_field="kind", tag="Locat
     jurisdiction: str = ""
     """Whose law holds there, such as `EU`. Free text."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
 
 
 class Operator(Row, frozen=True, kw_only=True):
@@ -184,7 +184,7 @@ class Platform(Document, frozen=True, kw_only=True, tag_field="kind", tag="Platf
     location: Name | None = None
     """A Location."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     credential: Name
     """The name of a credential. What it stands for says server.yaml, outside git."""
     local_changes: LocalChanges = "rollback"
@@ -207,7 +207,7 @@ class LandingZone(Document, frozen=True, kw_only=True, tag_field="kind", tag="La
     required_tags: dict[str, Annotated[tuple[SingleTagValue, ...], Meta(min_length=1)]] = {}
     """Only for projects that have these tags: for each name one of the values that stand here."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     deletion: Deletion = "approval"
     """What becomes of the native project of a tenant taken out of the manifest: deleted after `approval`, or
     `automatic`.
@@ -246,7 +246,7 @@ class TagDefinition(Document, frozen=True, kw_only=True, tag_field="kind", tag="
     display_name: str = ""
     """What people read."""
     description: str = ""
-    """What the tag is for, and how to choose its value."""
+    """What the tag is for, and how to choose its value. Messages about wrong values show it."""
     kinds: Annotated[tuple[TaggedKind, ...], Meta(min_length=1)]
     """On which kinds of documents it may stand."""
     type: TagType = "string"
@@ -292,7 +292,7 @@ class Workspace(Document, frozen=True, kw_only=True, tag_field="kind", tag="Work
     formerly: tuple[FormerName, ...] = ()
     """Earlier names, oldest first."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     access: tuple[AccessRow, ...] = ()
     """Grants of roles whose scope is the workspace."""
 
@@ -307,7 +307,7 @@ class User(Document, frozen=True, kw_only=True, tag_field="kind", tag="User"):
     email: str = ""
     """An attribute, not an identity."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     state: Literal["active", "disabled"] = "active"
     """Grants of a disabled user give nothing."""
     external_ids: dict[str, str] = {}
@@ -322,7 +322,7 @@ class Group(Document, frozen=True, kw_only=True, tag_field="kind", tag="Group"):
     display_name: str = ""
     """What people read."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     members: tuple[PrincipalId, ...] = ()
     """Principals' ids."""
 
@@ -363,7 +363,7 @@ class Project(Document, frozen=True, kw_only=True, tag_field="kind", tag="Projec
     formerly: tuple[FormerName, ...] = ()
     """Earlier names, oldest first; `workspace/name` where it was moved from another workspace."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
     payment_method: Name | None = None
     """A PaymentMethod of this workspace, or one of no workspace."""
     access: tuple[AccessRow, ...] = ()
@@ -412,7 +412,7 @@ class PaymentMethod(Document, frozen=True, kw_only=True, tag_field="kind", tag="
     workspace: Name | None = None
     """Only this workspace's projects may use it. Without it, all may."""
     tags: Tags = {}
-    """Names and values, as the TagDefinitions say; free where there is none for this kind."""
+    """Names and values, as the TagDefinitions say; free text where there is none for this kind."""
 
 
 KINDS: tuple[type[Document], ...] = (
