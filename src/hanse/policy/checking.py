@@ -1,4 +1,4 @@
-"""Does an expression hold together? Names exist, operators and functions get what they take, all before anything runs."""
+"""Does an expression hold together? Names exist, operators and functions get what they take; nothing runs yet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,15 @@ from hanse.policy.variables import (
 _SIMPLE = {"bool": BOOL, "int": INT, "double": DOUBLE, "string": STRING, "null_type": NULL}
 _NUMBERS = (INT, DOUBLE)
 _ORDERED = (INT, DOUBLE, STRING, TIMESTAMP, DURATION)
-_TIME = {"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMinutes"} | {
+_TIME = {
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMinutes",
+} | {
     "getMonth",
     "getSeconds",
 }
@@ -74,13 +82,17 @@ class Expression:
 
 def check(text: str, on: str) -> Expression:
     """Check an expression of a policy on such subjects. Raises Wrong with the first mistake."""
-    checking = _Checking(VARIABLES[on])
+    checking = _Checking(on)
     tree = parse(text)
     found = Expression(text, tree, DYN)
     checking.found = found
     found.type = checking.of(tree, {})
     if found.type not in (BOOL, DYN):
-        raise Wrong(tree.at, f"this gives {_a(found.type)}, and it must give true or false", "compare it with something")
+        raise Wrong(
+            tree.at,
+            f"this gives {_a(found.type)}, and it must give true or false",
+            "compare it with something",
+        )
     return found
 
 
@@ -100,36 +112,42 @@ def _a(type_: Type) -> str:
 class _Checking:
     found: Expression
 
-    def __init__(self, variables: Mapping[str, Type]) -> None:
-        self._variables = variables
+    def __init__(self, on: str) -> None:
+        self._on = on
+        self._variables = VARIABLES[on]
 
     def of(self, node: Node, bound: Mapping[str, Type]) -> Type:
         """The type of a part, where `bound` has the names that macros gave. Raises Wrong."""
         match node:
             case Constant():
-                return _SIMPLE[node.type]
+                found = _SIMPLE[node.type]
             case Name():
-                return self._name(node, bound)
+                found = self._name(node, bound)
             case Select():
-                return self._select(node, bound)
+                found = self._select(node, bound)
             case Index():
-                return self._index(node, bound)
+                found = self._index(node, bound)
             case Loop():
-                return self._loop(node, bound)
+                found = self._loop(node, bound)
             case ListOf():
-                kinds = {self._value(part, bound) for part in node.parts}
-                return list_of(kinds.pop() if len(kinds) == 1 else DYN)
+                found = list_of(self._one_of(node.parts, bound))
             case MapOf():
                 for key in node.parts[::2]:
                     if self._value(key, bound) not in (STRING, DYN):
                         raise Wrong(key.at, "a key must be a string", "put it in quotes")
-                kinds = {self._value(part, bound) for part in node.parts[1::2]}
-                return Type("map", kinds.pop() if len(kinds) == 1 else DYN)
+                found = Type("map", self._one_of(node.parts[1::2], bound))
             case Operation():
-                return self._operation(node, bound)
+                found = self._operation(node, bound)
             case Call():
-                return self._call(node, bound)
-        raise AssertionError(node)
+                found = self._call(node, bound)
+            case _:
+                raise AssertionError(node)
+        return found
+
+    def _one_of(self, parts: tuple[Node, ...], bound: Mapping[str, Type]) -> Type:
+        """The type that all of them have; where they differ, nobody knows."""
+        kinds = {self._value(part, bound) for part in parts}
+        return kinds.pop() if len(kinds) == 1 else DYN
 
     def _value(self, node: Node, bound: Mapping[str, Type]) -> Type:
         """The type of a part that is used as one value: no object, whose fields are what counts."""
@@ -150,11 +168,10 @@ class _Checking:
         known = [*self._variables, *bound]
         guess = suggest(node.name, known)
         advice = f"did you mean '{guess}'?" if guess else f"known here: {', '.join(known)}"
-        on = "a policy on this"
         if any(node.name in names for names in VARIABLES.values()):
             others = [other for other, names in VARIABLES.items() if node.name in names]
             advice = f"only policies 'on: {' or '.join(others)}' have it; known here: {', '.join(known)}"
-        raise Wrong(node.at, f"{on} has no variable '{node.name}'", advice)
+        raise Wrong(node.at, f"a policy 'on: {self._on}' has no variable '{node.name}'", advice)
 
     def _select(self, node: Select, bound: Mapping[str, Type]) -> Type:
         of = self.of(node.parts[0], bound)
@@ -197,7 +214,9 @@ class _Checking:
         else:
             raise Wrong(node.at, f"'{node.name}' asks the elements of a list, and this is {_a(over)}", "")
         if node.variable in self._variables:
-            raise Wrong(node.at, f"'{node.variable}' is a variable already", "choose another name for the element")
+            raise Wrong(
+                node.at, f"'{node.variable}' is a variable already", "choose another name for the element"
+            )
         inner = {**bound, node.variable: element}
         if node.name == "map":
             for condition in bodies[:-1]:
@@ -209,7 +228,9 @@ class _Checking:
     def _must(self, node: Node, bound: Mapping[str, Type], *wanted: Type) -> Type:
         type_ = self._value(node, bound)
         if type_ not in (*wanted, DYN):
-            raise Wrong(node.at, f"expected {_a(wanted[0])}, and this is {_a(type_)}", _conversion(type_, wanted[0]))
+            raise Wrong(
+                node.at, f"expected {_a(wanted[0])}, and this is {_a(type_)}", _conversion(type_, wanted[0])
+            )
         return type_
 
     def _operation(self, node: Operation, bound: Mapping[str, Type]) -> Type:
@@ -227,7 +248,11 @@ class _Checking:
         left, right = (self._value(part, bound) for part in parts)
         if sign == "in":
             if right.name not in ("list", "map", "dyn"):
-                raise Wrong(node.at, f"'in' looks into a list or a map, and this is {_a(right)}", "write text.contains(part)")
+                raise Wrong(
+                    node.at,
+                    f"'in' looks into a list or a map, and this is {_a(right)}",
+                    "write text.contains(part)",
+                )
             element = STRING if right.name == "map" else right.element or DYN
             self._alike(node, left, element)
             return BOOL
@@ -273,7 +298,11 @@ class _Checking:
     def _alike(node: Operation, left: Type, right: Type) -> None:
         """Types that can be compared: equal ones, two numbers to compare, and whatever nobody knows yet."""
         compares = node.sign in ("==", "!=", "<", "<=", ">", ">=", "in")
-        if DYN in (left, right) or NULL in (left, right) or (compares and left in _NUMBERS and right in _NUMBERS):
+        if (
+            DYN in (left, right)
+            or NULL in (left, right)
+            or (compares and left in _NUMBERS and right in _NUMBERS)
+        ):
             return
         if left.name == right.name:
             return
@@ -282,7 +311,7 @@ class _Checking:
         advice = _conversion(right, left) or _conversion(left, right)
         raise Wrong(node.at, f"'{node.sign}' stands between {_a(left)} and {_a(right)}", advice)
 
-    def _call(self, node: Call, bound: Mapping[str, Type]) -> Type:  # noqa: PLR0912
+    def _call(self, node: Call, bound: Mapping[str, Type]) -> Type:
         name, parts = node.name, node.parts
         if name == "size" and len(parts) == 1:
             type_ = self.of(parts[0], bound)
@@ -300,7 +329,9 @@ class _Checking:
                 self._pattern(node, parts[1])
             return BOOL
         if name in _TIME and node.on and len(parts) == 1:
-            takes = (TIMESTAMP, DURATION) if name in ("getHours", "getMinutes", "getSeconds") else (TIMESTAMP,)
+            takes = (
+                (TIMESTAMP, DURATION) if name in ("getHours", "getMinutes", "getSeconds") else (TIMESTAMP,)
+            )
             self._must(parts[0], bound, *takes)
             return INT
         raise self._no_function(node)
@@ -311,9 +342,15 @@ class _Checking:
         if name in LOOPS:
             many = " or ".join(str(count) for count in LOOPS[name])
             how = "x, when, value" if node.on and len(node.parts) == 4 else "x, …"  # noqa: PLR2004
-            return Wrong(node.at, f"'{name}' is asked of a list and takes {many} arguments", f"write list.{name}({how})")
+            return Wrong(
+                node.at,
+                f"'{name}' is asked of a list and takes {many} arguments",
+                f"write list.{name}({how})",
+            )
         if name in _ON_TEXT:
-            return Wrong(node.at, f"'{name}' is asked of a text and takes 1 argument", f'write text.{name}("…")')
+            return Wrong(
+                node.at, f"'{name}' is asked of a text and takes 1 argument", f'write text.{name}("…")'
+            )
         if name in _TIME:
             advice = f"write grant.until.{name}(); it is told in UTC"
             return Wrong(node.at, f"'{name}' is asked of a timestamp and takes no argument", advice)

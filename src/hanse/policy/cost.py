@@ -59,16 +59,17 @@ class Bounds:
         return _Size(1, 1, type=type_)
 
     def _of(self, node: Node, bound: Mapping[str, _Size]) -> tuple[int, _Size]:
-        cost, size = self._each(node, bound)
-        return min(cost, _MOST), _Size(min(size.length, _MOST), min(size.weight, _MOST), size.element, size.type)
-
-    def _each(self, node: Node, bound: Mapping[str, _Size]) -> tuple[int, _Size]:
         if isinstance(node, Constant):
-            return 1, _Size(len(node.text) + 1, len(node.text) + 1, type=STRING)
+            length = len(node.text) + 1
+            return 1, _Size(length, length, type=STRING)
         if isinstance(node, Name):
             return 1, bound[node.name] if node.name in bound else self._natural(self._variables[node.name])
-        if isinstance(node, Loop):
-            return self._loop(node, bound)
+        cost, size = self._loop(node, bound) if isinstance(node, Loop) else self._each(node, bound)
+        return min(cost, _MOST), _Size(
+            min(size.length, _MOST), min(size.weight, _MOST), size.element, size.type
+        )
+
+    def _each(self, node: Node, bound: Mapping[str, _Size]) -> tuple[int, _Size]:
         told = [self._of(part, bound) for part in node.parts]
         cost = 1 + sum(each for each, _ in told)
         sizes = [size for _, size in told]
@@ -114,6 +115,4 @@ def _largest(sizes: list[_Size]) -> _Size | None:
     if not sizes:
         return None
     inner = _largest([size.element for size in sizes if size.element is not None])
-    return _Size(
-        max(size.length for size in sizes), max(size.weight for size in sizes), inner, sizes[0].type
-    )
+    return _Size(max(size.length for size in sizes), max(size.weight for size in sizes), inner, sizes[0].type)

@@ -71,7 +71,9 @@ class Program:
         if isinstance(answer, bool):
             return answer
         shown = repr(answer)
-        return Failed(f"it gives {shown if len(shown) <= _QUOTED else shown[: _QUOTED - 1] + '…'}, not true or false")
+        return Failed(
+            f"it gives {shown if len(shown) <= _QUOTED else shown[: _QUOTED - 1] + '…'}, not true or false"
+        )
 
 
 @cache

@@ -1,7 +1,7 @@
 """All policies of a manifest, asked of all that they are about: what people are told, and where.
 
-A policy that has a mistake is told at the policy, whether or not there is anything to ask it of. One that gives no answer is told
-there too, with whom it was asked of. One that is broken is told at what breaks it.
+A policy that has a mistake is told at the policy, whether or not there is anything to ask it of. One that gives no
+answer is told there too, with whom it was asked of. One that is broken is told at what breaks it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hanse.desired.kinds import Document, Policy
+from hanse.desired.kinds import Policy
 from hanse.desired.manifest import Id, Manifest
 from hanse.foundation.diagnostics import Diagnostic, Place, error
 from hanse.policy.checking import Expression, check
@@ -37,8 +37,8 @@ Where = tuple[str, Expression]
 def check_policies(manifest: Manifest, affected: Collection[Id] | None = None) -> list[Diagnostic]:
     """Everything that policies say of a manifest, and everything that is wrong with them.
 
-    With `affected`, only of what these documents are part of: give what changed, and for a Grant that is gone its name all
-    the same. It tells nothing else than asking all would tell of those.
+    With `affected`, only of what these documents are part of: give what changed, and a Grant that is gone all the
+    same. All that a change can break is told, and nothing that asking of everything would not tell.
     """
     return list(_Asking(manifest, affected).told())
 
@@ -76,7 +76,7 @@ class _Asking:
                 yield problem.diagnostic
         for on, those in rules.items():
             fresh = [rule for rule in those if rule.policy.name in self._affected.policies]
-            others = [rule for rule in those if rule not in fresh]
+            others = [rule for rule in those if rule.policy.name not in self._affected.policies]
             exhausted = self._ask(on, those if self._affected.all else others, self._affected)
             if fresh and not self._affected.all:
                 exhausted = exhausted or self._ask(on, fresh, self._everything)
@@ -99,8 +99,8 @@ class _Asking:
                 raise _Unsound(self._mistake(policy, name, text, wrong)) from None
             program = Program(expression)
             if program.broken:
-                wrong = Wrong(0, f"CEL does not take this: {program.broken}")
-                raise _Unsound(self._mistake(policy, name, text, wrong))
+                refused = Wrong(0, f"CEL does not take this: {program.broken}")
+                raise _Unsound(self._mistake(policy, name, text, refused))
             found[name] = expression, program
         when = found.get("when")
         asks = [(name, *both) for name, both in found.items()]
@@ -190,7 +190,9 @@ class _Asking:
             message = f"{more} more are not told one by one: {saying}"
             yield Diagnostic(policy.severity, "policy", message, "", self._place(policy, "require"))
         for (name, failed), those in rule.failed.items():
-            advice = _remedy(dict((n, e) for n, e, _ in rule.asks)[name].tree, failed.missing)
+            advice = _remedy(
+                {field: expression for field, expression, _ in rule.asks}[name].tree, failed.missing
+            )
             message = f"{name} gives no answer for {_some(those)}: {failed.message}"
             yield self._at(rule, name, "policy-failed", message, advice)
         if rule.too_long:

@@ -34,8 +34,10 @@ class Affected:
         gone = any(i[0] == "Grant" and i[1] not in manifest.grants for i in ids)
         # A grant that is gone does not say any more whose it was.
         whole = gone or not kinds.isdisjoint({"Organization", "TagDefinition"})
-        self.all = changed is None or whole or any(
-            id_of(grant) in ids for grant in manifest.grants.values() if grant.workspace is None
+        self.all = (
+            changed is None
+            or whole
+            or any(id_of(grant) in ids for grant in manifest.grants.values() if grant.workspace is None)
         )
         self.policies = frozenset(i[1] for i in ids if i[0] == "Policy")
         self._ids = ids
@@ -72,9 +74,7 @@ class Affected:
 
     def tenant(self, platform: str, landing_zone: str) -> bool:
         """Whether something that a tenant stands on changed."""
-        return (
-            self.all or platform in self._platforms or ("LandingZone", platform, landing_zone) in self._ids
-        )
+        return self.all or platform in self._platforms or ("LandingZone", platform, landing_zone) in self._ids
 
     def grant(self, row: AccessRow | Grant, identity: Id) -> bool:
         """Whether a grant or somebody whom it reaches changed."""
@@ -84,7 +84,7 @@ class Affected:
 
 
 def subjects(manifest: Manifest, on: str, affected: Affected) -> Iterator[Subject]:
-    """All subjects of a sort that are affected, in the order of their names. What dangles is left out: it is told elsewhere."""
+    """All affected subjects of a sort, by their names. What dangles is left out: that is told elsewhere."""
     organization = manifest.organization
     if organization is None:
         return
@@ -164,7 +164,17 @@ def _grants(manifest: Manifest, affected: Affected, base: _Documents) -> Iterato
     # By whom they reach first: the people of one group are made once.
     found = sorted(
         (
-            (row.group or "", row.user or "", scope, row.role, row.from_ or "", row.until or "", identity, steps, row)
+            (
+                row.group or "",
+                row.user or "",
+                scope,
+                row.role,
+                row.from_ or "",
+                row.until or "",
+                identity,
+                steps,
+                row,
+            )
             for scope, row, identity, steps in manifest.access_rows()
             if (row.user is None) != (row.group is None)
         ),

@@ -34,7 +34,25 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"||"}),
@@ -44,6 +62,8 @@ _LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"*", "/", "%"}),
 )
 """Operators between two values, from the loosest to the closest."""
+_AND = 1
+"""Down to this level a chain is one operation with many parts."""
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -156,7 +176,11 @@ def _tokens(text: str) -> list[_Token]:
         at = match.end()
         if sort in ("int", "double", "name") and at < len(text) and re.match(r"[\w\"']", text[at]):
             if sort == "name" and text[at] in "\"'":
-                raise Wrong(at - len(match[0]), "bytes have no use in a policy", "write a text without a letter before it")
+                raise Wrong(
+                    at - len(match[0]),
+                    "bytes have no use in a policy",
+                    "write a text without a letter before it",
+                )
             if sort == "int" and text[at] in "uU":
                 raise Wrong(at, "unsigned numbers have no use in a policy", "leave the 'u' out")
             raise Wrong(at, f"{text[at]!r} has no meaning here", "")
@@ -240,7 +264,7 @@ class _Parser:
         while self._ahead.text in _LEVELS[level] and self._ahead.sort in ("sign", "name"):
             token = self._take()
             other = self._binary(level + 1)
-            chained = isinstance(node, Operation) and node.sign == token.text and level < 2 and len(node.parts) > 1  # noqa: PLR2004
+            chained = level <= _AND and isinstance(node, Operation) and node.sign == token.text
             parts = (*node.parts, other) if chained else (node, other)
             node = Operation(token.at, parts, self._depth(token.at, *parts), sign=token.text)
         return node
@@ -277,7 +301,11 @@ class _Parser:
         if token.sort != "name":
             raise self._unexpected("the name of a field")
         if token.text in ("in", "true", "false", "null"):
-            raise Wrong(token.at, f"'{token.text}' is a word of CEL", f'write ["{token.text}"] instead of .{token.text}')
+            raise Wrong(
+                token.at,
+                f"'{token.text}' is a word of CEL",
+                f'write ["{token.text}"] instead of .{token.text}',
+            )
         return self._take()
 
     def _called(self, name: _Token, target: Node | None) -> Node:
@@ -289,11 +317,11 @@ class _Parser:
             variable, *bodies = arguments
             if not isinstance(variable, Name):
                 advice = f"write {name.text}(x, …), and x for each element in what follows"
-                raise Wrong(variable.at, f"the first argument of '{name.text}' is a name for each element", advice)
+                raise Wrong(
+                    variable.at, f"the first argument of '{name.text}' is a name for each element", advice
+                )
             parts = (target, *bodies)
-            return Loop(
-                name.at, parts, self._depth(name.at, *parts), name=name.text, variable=variable.name
-            )
+            return Loop(name.at, parts, self._depth(name.at, *parts), name=name.text, variable=variable.name)
         if name.text == "has" and target is None:
             field = arguments[0] if len(arguments) == 1 else None
             if not isinstance(field, Select) or field.test:
@@ -326,7 +354,10 @@ class _Parser:
             return self._word(self._take())
         if token.sort in ("int", "double"):
             self._take()
-            if token.sort == "int" and int(token.text, 0 if token.text.startswith("0x") else 10) > _MAX_INTEGER:
+            if (
+                token.sort == "int"
+                and int(token.text, 0 if token.text.startswith("0x") else 10) > _MAX_INTEGER
+            ):
                 raise Wrong(token.at, "this number does not fit 64 bits")
             return Constant(token.at, type=token.sort, text=token.text)
         if token.sort == "string":
@@ -358,7 +389,9 @@ class _Parser:
         if token.text == "null":
             return Constant(token.at, type="null_type", text=token.text)
         if token.text in _RESERVED or token.text == "in":
-            raise Wrong(token.at, f"'{token.text}' is a word that CEL keeps for itself", "choose another name")
+            raise Wrong(
+                token.at, f"'{token.text}' is a word that CEL keeps for itself", "choose another name"
+            )
         if self._is("("):
             return self._called(token, None)
         return Name(token.at, name=token.text)

@@ -9,7 +9,7 @@ from hanse.desired.manifest import Manifest
 
 
 def effective_tags(manifest: Manifest, document: Any) -> Tags:
-    """A project's tags are those of its workspace, of its payment method and its own, a later one winning; with defaults."""
+    """Its own; of a project those of its workspace and payment method too, a later one winning; and defaults."""
     givers = [document]
     if isinstance(document, Project):
         workspace = manifest.workspaces.get(document.workspace)

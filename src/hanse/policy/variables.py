@@ -95,7 +95,15 @@ class Making:
         for scope, row, _, _ in self.manifest.access_rows():
             found.setdefault(scope, []).append(GrantAt(row, scope))
         for grants in found.values():
-            grants.sort(key=lambda g: (g.row.user or "", g.row.group or "", g.row.role, g.row.from_ or "", g.row.until or ""))
+            grants.sort(
+                key=lambda g: (
+                    g.row.user or "",
+                    g.row.group or "",
+                    g.row.role,
+                    g.row.from_ or "",
+                    g.row.until or "",
+                )
+            )
         return found
 
 
@@ -184,7 +192,9 @@ OBJECTS: dict[str, Type] = {
             "description": _text("description"),
             "tags": _tags(),
             "paymentMethod": _text("payment_method"),
-            "access": _access(lambda document: (document.workspace, document.name) if document else ("", "-")),
+            "access": _access(
+                lambda document: (document.workspace, document.name) if document else ("", "-")
+            ),
             "tenants": Field(
                 list_of(TENANT),
                 lambda making, document: [
@@ -265,7 +275,8 @@ _NAMES = {
     "grant": (*_IN_PROJECT, "grant", "group"),
 }
 VARIABLES: dict[str, dict[str, Type]] = {
-    on: {name: OBJECTS[name] for name in names} | ({"people": list_of(OBJECTS["person"])} if on == "grant" else {})
+    on: {name: OBJECTS[name] for name in names}
+    | ({"people": list_of(OBJECTS["person"])} if on == "grant" else {})
     for on, names in _NAMES.items()
 }
 """By what a policy is on: the variables that it has."""
