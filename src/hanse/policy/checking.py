@@ -76,8 +76,10 @@ class Expression:
     variables: set[str] = field(default_factory=set)
     used: dict[str, set[str]] = field(default_factory=dict)
     """Fields that it names, by the name of the object."""
-    patterns: dict[int, str] = field(default_factory=dict)
-    """Regular expressions, by the character at which `matches` stands."""
+    patterns: set[str] = field(default_factory=set)
+    """Regular expressions that it looks for."""
+    ours: dict[int, str] = field(default_factory=dict)
+    """Functions that are not left to the library, by the character at which they stand."""
 
 
 def check(text: str, on: str) -> Expression:
@@ -203,7 +205,7 @@ class _Checking:
         raise Wrong(node.at, f"{_a(key)} is no key of {_a(of)}", "")
 
     def _loop(self, node: Loop, bound: Mapping[str, Type]) -> Type:
-        range_, *bodies = node.parts
+        range_, body = node.parts
         over = self.of(range_, bound)
         if over.name == "list":
             element = over.element or DYN
@@ -219,10 +221,8 @@ class _Checking:
             )
         inner = {**bound, node.variable: element}
         if node.name == "map":
-            for condition in bodies[:-1]:
-                self._must(condition, inner, BOOL)
-            return list_of(self._value(bodies[-1], inner))
-        self._must(bodies[0], inner, BOOL)
+            return list_of(self._value(body, inner))
+        self._must(body, inner, BOOL)
         return list_of(element) if node.name == "filter" else BOOL
 
     def _must(self, node: Node, bound: Mapping[str, Type], *wanted: Type) -> Type:
@@ -317,6 +317,8 @@ class _Checking:
             type_ = self.of(parts[0], bound)
             if type_.name not in ("list", "map", "string", "dyn"):
                 raise Wrong(node.at, f"{_a(type_)} has no size", "")
+            if type_ in (STRING, DYN):
+                self.found.ours[node.at] = name
             return INT
         if name in _CONVERSIONS and len(parts) == 1 and not node.on:
             result, takes = _CONVERSIONS[name]
@@ -326,7 +328,8 @@ class _Checking:
             for part in parts:
                 self._must(part, bound, STRING)
             if name == "matches":
-                self._pattern(node, parts[1])
+                self._pattern(parts[1])
+                self.found.ours[node.at] = name
             return BOOL
         if name in _TIME and node.on and len(parts) == 1:
             takes = (
@@ -340,13 +343,8 @@ class _Checking:
     def _no_function(node: Call) -> Wrong:
         name = node.name
         if name in LOOPS:
-            many = " or ".join(str(count) for count in LOOPS[name])
-            how = "x, when, value" if node.on and len(node.parts) == 4 else "x, …"  # noqa: PLR2004
-            return Wrong(
-                node.at,
-                f"'{name}' is asked of a list and takes {many} arguments",
-                f"write list.{name}({how})",
-            )
+            message = f"'{name}' is asked of a list and takes 2 arguments"
+            return Wrong(node.at, message, f"write list.{name}(x, …), and x for each element in what follows")
         if name in _ON_TEXT:
             return Wrong(
                 node.at, f"'{name}' is asked of a text and takes 1 argument", f'write text.{name}("…")'
@@ -360,14 +358,14 @@ class _Checking:
         advice = f"did you mean '{guess}'?" if guess else f"known: {', '.join(FUNCTIONS)}"
         return Wrong(node.at, f"there is no function '{name}'", advice)
 
-    def _pattern(self, node: Call, written: Node) -> None:
+    def _pattern(self, written: Node) -> None:
         if not isinstance(written, Constant) or not written.is_plain:
             advice = r"""write it as a raw text, such as r"@example\.org$" """.strip()
             raise Wrong(written.at, "what 'matches' looks for must be written down as it is", advice)
         if pattern(written.text) is None:
             advice = "no look-ahead, no back-reference; {n,m} with small numbers"
             raise Wrong(written.at, "this is no regular expression, or too large a one", advice)
-        self.found.patterns[node.at] = written.text
+        self.found.patterns.add(written.text)
 
 
 def _conversion(has: Type, wanted: Type) -> str:

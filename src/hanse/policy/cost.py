@@ -96,16 +96,15 @@ class Bounds:
         return size.element or self._natural(DYN)
 
     def _loop(self, node: Loop, bound: Mapping[str, _Size]) -> tuple[int, _Size]:
-        range_, *bodies = node.parts
+        range_, body = node.parts
         cost, over = self._of(range_, bound)
         key = _Size(self._text, self._text, type=STRING)
         element = key if over.type.name == "map" else over.element or self._natural(DYN)
-        told = [self._of(body, {**bound, node.variable: element}) for body in bodies]
-        cost += over.length * (2 + sum(each for each, _ in told))
+        each, made = self._of(body, {**bound, node.variable: element})
+        cost += over.length * (2 + each)
         if node.name == "filter":
             return cost, over
         if node.name == "map":
-            made = told[-1][1]
             return cost, _Size(over.length, over.length * (made.weight + 1), made)
         return cost, _Size(1, 1)
 

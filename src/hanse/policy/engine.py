@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from hanse.policy.checking import Expression, pattern
-from hanse.policy.syntax import MAX_LENGTH
 
 if TYPE_CHECKING:
     import cel
 
-_MATCHES = "matches_linear"
-"""What `matches` is called within: the library would make the expression ready anew each time, at any cost."""
+_OURS = "_of_hanse"
+"""Ends the name of a function that is not left to the library. Its `matches` makes a regular expression ready each
+time it is asked, which may take a second; its `size` of a text counts bytes, where CEL counts characters.
+"""
 _QUOTED = 60
 
 
@@ -36,7 +37,11 @@ class Values:
     def __init__(self, patterns: set[str]) -> None:
         """Begin without variables; `patterns` are all regular expressions that will be asked for."""
         ready = {text: found for text in patterns if (found := pattern(text)) is not None}
-        self.context = _library().Context({}, {_MATCHES: lambda text, sought: ready[sought].is_valid(text)})
+        functions = {
+            f"matches{_OURS}": lambda text, sought: ready[sought].is_valid(text),
+            f"size{_OURS}": len,
+        }
+        self.context = _library().Context({}, functions)
 
     def set(self, name: str, value: Any) -> None:
         """Give a variable its value: plain values, and instants."""
@@ -49,9 +54,9 @@ class Program:
     def __init__(self, expression: Expression) -> None:
         """Make it ready, once for all subjects."""
         text = expression.text
-        for at in sorted(expression.patterns, reverse=True):
-            text = f"{text[:at]}{_MATCHES}{text[at + len('matches') :]}"
-        assert len(expression.text) <= MAX_LENGTH
+        for at, name in sorted(expression.ours.items(), reverse=True):
+            end = at + len(name)
+            text = f"{text[:end]}{_OURS}{text[end:]}"
         self.broken = ""
         """Why the library does not take it, though we do. Not empty is a mistake of ours."""
         try:

@@ -132,7 +132,7 @@ class _Asking:
                 used.setdefault(name, set()).update(fields)
         variables = sorted({name for expression in expressions for name in expression.variables})
         making = Making(self._manifest, used)
-        values = Values({text for expression in expressions for text in expression.patterns.values()})
+        values = Values({text for expression in expressions for text in expression.patterns})
         sizes: dict[str, tuple[int, int]] = {}
         keys: dict[str, Any] = {}
         for subject in subjects(self._manifest, on, affected):

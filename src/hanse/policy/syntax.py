@@ -16,8 +16,9 @@ MAX_NESTING = 32
 """Brackets, calls and signs within one another."""
 MAX_DEPTH = 64
 """Levels of the tree: a chain of operators or fields is deep too. One of `&&` or of `||` is not."""
-LOOPS = {"all": (2,), "exists": (2,), "exists_one": (2,), "filter": (2,), "map": (2, 3)}
-"""Macros that ask each element of a list in turn, with how many arguments they may have."""
+LOOPS = ("all", "exists", "exists_one", "filter", "map")
+"""Macros that ask each element of a list in turn; the first argument names it."""
+_LOOP_ARGUMENTS = 2
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:[ \t\r\n\f]+|//[^\n]*)+)
@@ -126,7 +127,7 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class Loop(Node):
-    """A macro over the elements of its first part; the others are asked with each element as the variable."""
+    """A macro over the elements of its first part; the second is asked with each element as the variable."""
 
     name: str = ""
     variable: str = ""
@@ -313,14 +314,14 @@ class _Parser:
         self._deeper(opening.at)
         arguments = self._several(")")
         self._nesting -= 1
-        if target is not None and name.text in LOOPS and len(arguments) in LOOPS[name.text]:
-            variable, *bodies = arguments
+        if target is not None and name.text in LOOPS and len(arguments) == _LOOP_ARGUMENTS:
+            variable, body = arguments
             if not isinstance(variable, Name):
                 advice = f"write {name.text}(x, …), and x for each element in what follows"
                 raise Wrong(
                     variable.at, f"the first argument of '{name.text}' is a name for each element", advice
                 )
-            parts = (target, *bodies)
+            parts = (target, body)
             return Loop(name.at, parts, self._depth(name.at, *parts), name=name.text, variable=variable.name)
         if name.text == "has" and target is None:
             field = arguments[0] if len(arguments) == 1 else None
