@@ -24,8 +24,8 @@ MAX_TOLD = 100
 """So many that break one policy are told one by one."""
 MAX_NAMED = 3
 """So many are named where one sentence is about all."""
-MAX_TOTAL = 1_000_000_000
-"""Steps that all policies of one commit may take together: some minutes."""
+MAX_TOTAL = 500_000_000
+"""Steps that all policies of one commit may take together: two minutes or so."""
 _ASKING = 20
 """Steps that asking takes, whatever is asked."""
 _OBJECTS = 200
@@ -197,7 +197,7 @@ class _Asking:
             yield self._at(rule, name, "policy-failed", message, advice)
         if rule.too_long:
             message = f"asking it of {_some(rule.too_long)} could take too long"
-            advice = "ask fewer lists within lists, and compare texts rather than lists"
+            advice = "use all(x, …) and exists(x, …) rather than filter and map, and no list within a list"
             yield self._at(rule, "require", "policy-cost", message, advice)
 
 

@@ -321,7 +321,7 @@ class _Parser:
                 raise Wrong(
                     variable.at, f"the first argument of '{name.text}' is a name for each element", advice
                 )
-            parts = (target, body)
+            parts: tuple[Node, ...] = (target, body)
             return Loop(name.at, parts, self._depth(name.at, *parts), name=name.text, variable=variable.name)
         if name.text == "has" and target is None:
             field = arguments[0] if len(arguments) == 1 else None

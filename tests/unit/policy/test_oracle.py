@@ -12,6 +12,8 @@ from typing import Any
 import celpy
 import pytest
 from celpy import celtypes
+from celpy.adapter import json_to_cel
+from celpy.evaluation import CELEvalError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +67,7 @@ def cel(value: Any) -> Any:
         return celtypes.MapType({celtypes.StringType(key): cel(item) for key, item in value.items()})
     if isinstance(value, list):
         return celtypes.ListType([cel(item) for item in value])
-    return celpy.json_to_cel(value)
+    return json_to_cel(value)
 
 
 def theirs(text: str, activation: dict[str, Any]) -> bool | str:
@@ -73,7 +75,7 @@ def theirs(text: str, activation: dict[str, Any]) -> bool | str:
     program = environment.program(environment.compile(text))
     try:
         answer = program.evaluate({name: cel(value) for name, value in activation.items()})
-    except celpy.CELEvalError:
+    except CELEvalError:
         return FAILED
     return bool(answer) if isinstance(answer, celtypes.BoolType) else FAILED
 
