@@ -6,6 +6,7 @@ in our words at its character, and what an expression names and may cost is know
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -360,6 +361,8 @@ class _Parser:
                 and int(token.text, 0 if token.text.startswith("0x") else 10) > _MAX_INTEGER
             ):
                 raise Wrong(token.at, "this number does not fit 64 bits")
+            if token.sort == "double" and math.isinf(float(token.text)):
+                raise Wrong(token.at, "this number is too large")
             return Constant(token.at, type=token.sort, text=token.text)
         if token.sort == "string":
             return _string(self._take())

@@ -389,7 +389,7 @@ document = {"apiVersion": "hanse/v1", "kind": "Policy", "name": "p", "on": "gran
 texts = json.load(sys.stdin)
 base = loaded({"a.yaml": BASE + many})
 size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 for text in texts:
     policy = json.dumps({**document, "require": text})
     manifest = loaded({"a.yaml": BASE + many, "p.yaml": policy}).manifest
