@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from statistics import median
+from typing import Final
 
 from bench.report import Row
 from hanse.desired.findings import Spot
@@ -29,7 +30,7 @@ from hanse.desired.manifest import Declared, Id, Manifest
 from hanse.desired.vocabulary import Vocabulary
 from hanse.policy import check_policies
 
-V = "hanse/v1"
+V: Final = "hanse/v1"
 LIMIT = 2.0
 """Seconds for 20 policies over 1,000 changed projects."""
 RULES = (

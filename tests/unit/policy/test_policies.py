@@ -23,7 +23,8 @@ WORLD = """
 ---
 {apiVersion: hanse/v1, kind: Location, name: fra, displayName: Frankfurt, jurisdiction: EU, tags: {dc: one}}
 ---
-{apiVersion: hanse/v1, kind: Platform, name: west, credential: west, location: fra, tags: {tier: 1}, cirrus: {region: w}}
+{apiVersion: hanse/v1, kind: Platform, name: west, credential: west, location: fra, tags: {tier: 1},
+ cirrus: {region: w}}
 ---
 {apiVersion: hanse/v1, kind: LandingZone, name: sandbox, platform: west, deletion: automatic, tags: {open: true}}
 ---
