@@ -111,7 +111,8 @@ TRUE = {
         'grant.group != "crew" || people.map(p, p.name) == ["u-1", "u-4"]',
         'grant.group != "crew" || (group.name == "crew" && group.tags.kind == "on-call" && group.displayName != "")',
         'grant.user != "u-4" || people.all(p, p.email == "four@example.org" && p.displayName == "Four")',
-        'grant.user != "u-4" || people.all(p, p.state == "active" && p.tags.external && p.externalIds.cirrus == "four")',
+        'grant.user != "u-4" || people.all(p, p.state == "active" && p.tags.external '
+        '&& p.externalIds.cirrus == "four")',
         'grant.user != "u-4" || (project.tags.owner == "dev" && !has(grant.until) && workspace.name == "lab")',
         'grant.user != "u-3" || (workspace.name == "" && project.name == "" && project.access.size() == 0)',
         'grant.user != "u-1" || (workspace.name == "lab" && project.name == "" && project.tags == {})',
@@ -237,7 +238,7 @@ def test_an_unsound_policy_is_told_where_there_is_nothing_to_ask() -> None:
     [
         (
             "project.tags.missing == 'x'",
-            "no answer for project lab/dev: there is no 'missing'; ask first whether it is there: has(project.tags.missing)",
+            "project lab/dev: there is no 'missing'; ask first whether it is there: has(project.tags.missing)",
         ),
         (
             "project.tags['no-pe'] == 'x'",
