@@ -18,6 +18,7 @@ from bench import (
     kubernetes_serve,
     kubernetes_sweep,
     plan_make,
+    policies,
     sweep,
 )
 from bench.report import Row, plain, table
@@ -31,7 +32,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "plan_make", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -49,6 +50,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "plan_make" in names:
         tell("plan.make alone")
         rows += plan_make.run(quick=quick)
+    if "policies" in names:
+        tell("policies alone")
+        rows += policies.run(quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

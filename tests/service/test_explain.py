@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from command_line import JOINED, hanse
+from command_line import hanse
 from hanse.cli import cli
-from hanse.main import language
+from hanse.main import joined, language
 
 
 def completed(word: str) -> list[str]:
     """What a shell offers for the beginning of a word."""
-    shell = ShellComplete(cli, {"obj": {"joined": JOINED}}, "hanse", "_HANSE_COMPLETE")
+    shell = ShellComplete(cli, {"obj": {"joined": joined()}}, "hanse", "_HANSE_COMPLETE")
     return [item.value for item in shell.get_completions(["explain"], word)]
 
 

@@ -17,6 +17,7 @@ from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.model import Owner
 from hanse.observed import mark
+from hanse.policy import check_policies
 from hanse.ports.platform import Platform
 from hanse.ports.source import Entry, Source
 from hanse.ports.store import Store
@@ -83,7 +84,11 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
         for name, holder in _collisions(owner, compiled, platform, holders):
             problems.append(_collision(manifest, wanted[owner], wanted[holder], name))
     found = in_order(
-        [*loaded.diagnostics, *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems))]
+        [
+            *loaded.diagnostics,
+            *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems)),
+            *check_policies(manifest),
+        ]
     )
     return Checked(commit, manifest, found, wanted, people, setting)
 
