@@ -24,6 +24,8 @@ class Repository(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """Empty: the branch that HEAD names."""
     trust_root: str = ""
     """A file of allowed signers (ssh-keygen's format), outside the repository."""
+    signing_key: str = ""
+    """The file of an SSH private key, with which Hanse signs the commits that it writes."""
 
 
 class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

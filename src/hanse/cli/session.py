@@ -16,6 +16,7 @@ import msgspec
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source
 from hanse.service.estate import Estate, Language
+from hanse.service.write import Writing
 
 OK, ERROR, CHANGES = 0, 1, 2
 
@@ -28,6 +29,8 @@ class Joined:
     """Opens the estate of a server configuration (a path, or None for the default one)."""
     source: Callable[[str], Source]
     """Opens a git repository for reading."""
+    writing: Callable[[str], Writing]
+    """Opens a git repository for writing, with no server configuration."""
     language: Callable[[], Language]
     """The manifest's language, for what needs no server configuration."""
     new_repository: Callable[[Path, Mapping[str, bytes], str], None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -23,13 +24,14 @@ from hanse.desired.kinds import (
     Platform,
     Policy,
     Project,
+    Revocation,
     Role,
     TagDefinition,
     User,
     Workspace,
 )
 from hanse.desired.names import Names, ProjectName
-from hanse.desired.source import term_source
+from hanse.desired.source import document_source, term_source
 from hanse.desired.terms import read_term
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation.diagnostics import Diagnostic, Place
@@ -80,6 +82,7 @@ class Manifest:
         self.files = files
         self.unsound = frozenset(unsound)
         self.folder_files = dict(sorted((folder_files or {}).items()))
+        self._counts: Counter[str] | None = None
         self.repeated: list[Declared] = []
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
@@ -103,6 +106,7 @@ class Manifest:
         self.projects: dict[ProjectName, Project] = sorts["Project"]
         """By workspace and name."""
         self.grants: dict[str, Grant] = sorts["Grant"]
+        self.revocations: dict[str, Revocation] = sorts["Revocation"]
         self.payment_methods: dict[str, PaymentMethod] = sorts["PaymentMethod"]
         self.names = Names(self.workspaces.values(), self.projects.values())
 
@@ -119,14 +123,54 @@ class Manifest:
 
     @cached_property
     def terms(self) -> dict[Scope, list[Term]]:
-        """Sound grants by scope, inline ones and files together, in no order and with repetitions."""
+        """Sound grants by scope, inline ones and files together, in no order and with repetitions.
+
+        What a Revocation takes away is none of them.
+        """
         found: dict[Scope, list[Term]] = {}
-        for scope, row, _, _ in self.access_rows():
+        for scope, term, _ in self.sound_terms():
+            if self.revocation_of(scope, term) is None:
+                found.setdefault(scope, []).append(term)
+        return found
+
+    def sound_terms(self) -> Iterator[tuple[Scope, Term, Id]]:
+        """Every sound grant that is declared, revoked or not, with the document that it stands in."""
+        for scope, row, identity, _ in self.access_rows():
             if (row.user is None) != (row.group is None):
                 term = read_term(row, self.zone)
                 if isinstance(term, Term):
-                    found.setdefault(scope, []).append(term)
+                    yield scope, term, identity
+
+    def revocation_of(self, scope: Scope, term: Term) -> Revocation | None:
+        """The Revocation that takes this grant away, where there is one."""
+        return next(iter(self.revocations_of(scope, term)), None) if self.revocations else None
+
+    def revocations_of(self, scope: Scope, term: Term) -> list[Revocation]:
+        """All Revocations that take this grant away."""
+        asked = (self.names.scope(*scope), term.subject_kind, term.subject)
+        return [one for one in self._revocations.get(asked, ()) if one.role in (None, term.role)]
+
+    @cached_property
+    def _revocations(self) -> dict[tuple[str, str, str], list[Revocation]]:
+        """By scope (by oldest names) and whose grants they take away; those that name nobody take nothing."""
+        found: dict[tuple[str, str, str], list[Revocation]] = {}
+        for one in self.revocations.values():
+            if (one.user is None) != (one.group is None) and (one.workspace or not one.project):
+                scope = self.names.scope(one.workspace or "", one.project or "")
+                whom = ("user", one.user) if one.user is not None else ("group", one.group or "")
+                found.setdefault((scope, *whom), []).append(one)
         return found
+
+    @cached_property
+    def revoked(self) -> dict[str, str]:
+        """The grants that Revocations take away, and by which: names as of `desired.source`."""
+        if not self.revocations:
+            return {}
+        return {
+            term_source(self.names.scope(*scope), term): document_source("Revocation", by.name)
+            for scope, term, _ in self.sound_terms()
+            if (by := self.revocation_of(scope, term)) is not None
+        }
 
     def access_rows(self) -> Iterable[tuple[Scope, AccessRow | Grant, Id, Steps]]:
         """Every grant that is declared: its scope, and where it stands (document and way to it)."""
@@ -145,6 +189,12 @@ class Manifest:
     def spot(self, identity: Id) -> Spot:
         """Where the document of that kind and name stands. Raises KeyError."""
         return self._declared[identity].spot
+
+    def is_alone(self, identity: Id) -> bool:
+        """Whether the document is the only one of its file. Of a file with errors this is not known."""
+        if self._counts is None:
+            self._counts = Counter(spot.path for _, spot in (*self._declared.values(), *self.repeated))
+        return self._counts[self.spot(identity).path] == 1
 
     def declared(self, identity: Id) -> bool:
         """Whether a document of that kind and name is there, sound or not."""

@@ -246,7 +246,6 @@ _KNOWN_ERRORS = [
     ("could not read Username", *_REFUSED),
     ("Permission denied (", *_REFUSED),
     ("returned error: 403", *_REFUSED),
-    ("find remote ref", "{place} has no such branch", "name a branch that exists there"),
     ("Could not read from remote", *_UNREACHABLE),
     ("unable to access", *_UNREACHABLE),
     ("unable to connect", *_UNREACHABLE),
