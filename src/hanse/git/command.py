@@ -229,7 +229,7 @@ def _environment() -> dict[str, str]:
 
 _REFUSED = (
     "{place} refuses access",
-    "give git a credential helper, or the SSH agent a key that may read there",
+    "give git a credential helper, or the SSH agent a key, that may read there, and write where Hanse is to write",
 )
 _UNREACHABLE = ("{place} cannot be reached", "check the address, the network and the server's host key")
 _UNKNOWN = ("{place} does not have that commit", "fetch it")
@@ -246,6 +246,8 @@ _KNOWN_ERRORS = [
     ("could not read Username", *_REFUSED),
     ("Permission denied (", *_REFUSED),
     ("returned error: 403", *_REFUSED),
+    ("service not enabled", *_REFUSED),
+    ("access denied", *_REFUSED),
     ("Could not read from remote", *_UNREACHABLE),
     ("unable to access", *_UNREACHABLE),
     ("unable to connect", *_UNREACHABLE),

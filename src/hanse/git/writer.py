@@ -215,7 +215,9 @@ class Writer:
     def _checked_out(self, branch: str) -> str:
         """The working tree that has this branch checked out, of this repository or linked to it; empty: none."""
         ref = f"refs/heads/{branch}"
-        return os.fsdecode(self._git("for-each-ref", "--format=%(worktreepath)", ref)).rstrip("\n")
+        found = os.fsdecode(self._git("for-each-ref", "--format=%(worktreepath)", ref)).rstrip("\n")
+        # A bare repository is named too, by older gits, where its HEAD names the branch.
+        return "" if self.repository.bare and found == str(self.repository.folder) else found
 
     # What git knows
 
