@@ -79,7 +79,9 @@ class Repository:
         with _locked(self.folder, seconds, stopped):
             branch = branch or self._remote_head(remote)
             if not self._fetch_branch(branch, seconds, stopped):
-                raise GitError(f"{shown(self.url)} has no branch {branch}", "name a branch that exists there")
+                raise GitError(
+                    f"{shown(self.url)} has no such branch: {branch}", "name a branch that exists there"
+                )
             self._git("symbolic-ref", "HEAD", _branch_ref(branch))
 
     def has_branch(

@@ -84,8 +84,7 @@ class Writer:
         for number, draft in enumerate(drafts, 1):
             stream += b"commit %s\nmark :%d\n" % (_SCRATCH, number)
             for role, person in (("author", draft.author), ("committer", draft.committer)):
-                name, email = _ident(person)
-                stream += f"{role} {name} <{email}> {_seconds(draft.at)} +0000\n".encode()
+                stream += f"{role} {_sound(person)} {_seconds(draft.at)} +0000\n".encode()
             stream += _data(draft.message.encode())
             if number == 1:
                 stream += b"from %s\n" % checked_id(parent).encode()
@@ -137,7 +136,7 @@ class Writer:
                 *("commit-tree", "-S", "-p", parent, "-F", "-", f"{commit}^{{tree}}"),
                 lines=draft.message.encode(),
                 config=config,
-                variables=variables_of(draft.author, draft.committer, draft.at),
+                variables=variables_of(_sound(draft.author), _sound(draft.committer), draft.at),
             )
             parent = made.decode().strip()
             signed.append(parent)
@@ -280,19 +279,18 @@ def variables_of(author: Person, committer: Person, at: datetime | None) -> dict
     """Who made a commit and when, as git takes it from its environment; now where no instant is given."""
     found: dict[str, str] = {}
     for role, person in (("AUTHOR", author), ("COMMITTER", committer)):
-        name, email = _ident(person)
-        found |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email}
+        found |= {f"GIT_{role}_NAME": person.name, f"GIT_{role}_EMAIL": person.email}
         if at is not None:
             found[f"GIT_{role}_DATE"] = f"@{_seconds(at)} +0000"
     return found
 
 
-def _ident(person: Person) -> tuple[str, str]:
-    return _clean(person.name) or _clean(person.email) or "unknown", _clean(person.email)
+def _sound(person: Person) -> Person:
+    """With a name, and with nothing that would end a name or an address within a commit."""
+    return Person(_clean(person.name) or _clean(person.email) or "unknown", _clean(person.email))
 
 
 def _clean(text: str) -> str:
-    """Without what would end a name or an address within a commit."""
     return "".join(" " if c in "<>\n\r\0" else c for c in text).strip(" .,:;\"'\\")
 
 
