@@ -13,7 +13,7 @@ from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Revocation as Declared
 from hanse.desired.manifest import Id, Manifest, Scope
 from hanse.desired.writing import document_text
-from hanse.foundation.identifiers import CHANCE_BYTES, new_id
+from hanse.foundation.identifiers import new_id
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
@@ -83,7 +83,7 @@ async def write_revocations(
     if not revocations:
         return []
     writing = Writing.of(estate, stopped)
-    results = await writing.write([revocation_request(writing, one.event) for one in revocations])
+    results = await writing.write([revocation_request(writing, one) for one in revocations])
     waits = {one.digest: _why(result) for one, result in zip(revocations, results, strict=True)}
     if waits != {one.digest: one.waits for one in revocations}:
         await estate.store.note_revocations(waits)
@@ -95,8 +95,9 @@ def is_written(manifest: Manifest, event: GrantRevoked) -> bool:
     return not _hits(manifest, event)
 
 
-def revocation_request(writing: Writing, event: GrantRevoked) -> Request:
-    """A wish that the manifest no longer grants what is revoked."""
+def revocation_request(writing: Writing, revocation: Revocation) -> Request:
+    """A wish that the manifest no longer grants what is revoked. Made again, it is the same to the letter."""
+    event = revocation.event
 
     def make(ground: Ground) -> Changes:
         changes: dict[str, bytes | None] = {}
@@ -109,7 +110,7 @@ def revocation_request(writing: Writing, event: GrantRevoked) -> Request:
         if inline is not None:
             document = Declared(
                 api_version="hanse/v1",
-                name=new_id(writing.now(), writing.chance(CHANCE_BYTES)),
+                name=new_id(revocation.at, bytes.fromhex(revocation.digest)),
                 workspace=inline[0],
                 project=inline[1] or None,
                 user=event.subject if event.subject_kind == "user" else None,
