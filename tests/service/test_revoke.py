@@ -251,7 +251,7 @@ def back(bare: Path) -> None:
 
 
 def subjects(bare: Path) -> list[str]:
-    command = ["git", "-C", bare, "log", "--format=%s", "main"]
+    command = ["git", "-C", str(bare), "log", "--format=%s", "main"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
@@ -363,7 +363,7 @@ class Site:
 
     def git(self, *arguments: str) -> str:
         """Run git by hand."""
-        command = ["git", "-C", self.folder / "org", *arguments]
+        command = ["git", "-C", str(self.folder / "org"), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

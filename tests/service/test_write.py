@@ -58,7 +58,7 @@ def raw(files: Mapping[str, bytes | None], subject: str = "Raw") -> Request:
 
 
 def log(folder: Path, form: str = "%s", branch: str = "main") -> list[str]:
-    command = ["git", "-C", folder, "log", "--reverse", f"--format={form}", branch]
+    command = ["git", "-C", str(folder), "log", "--reverse", f"--format={form}", branch]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
@@ -363,8 +363,8 @@ def test_several_processes_write_at_once_and_nothing_is_lost(
     made = [commit for answer in answers for commit in json.loads(answer)]
     assert len(set(made)) == 3 * rounds
     assert set(log(folder, "%H")[1:]) == set(made), "each is in the branch, and nothing else"
-    run = ["git", "-C", folder, "ls-tree", "--name-only", "main:grants"]
+    run = ["git", "-C", str(folder), "ls-tree", "--name-only", "main:grants"]
     assert len(subprocess.run(run, check=True, capture_output=True).stdout.splitlines()) == 3 * rounds
     if folder.name == "organisation":
-        status = ["git", "-C", folder, "status", "--short"]
+        status = ["git", "-C", str(folder), "status", "--short"]
         assert subprocess.run(status, check=True, capture_output=True).stdout == b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ def document_text(document: Document) -> bytes:
     """The document in the house's layout: a field for each line, what is as by default left out."""
     fields: dict[str, Any] = msgspec.to_builtins(document)
     head = {"apiVersion": fields.pop("apiVersion"), "kind": fields.pop("kind")}
-    usual = {f.encode_name: f.default for f in msgspec.structs.fields(type(document)) if not f.required}
+    usual = _defaults(type(document))
     lines: list[str] = []
     for name, value in (head | fields).items():
         if _is_empty(value) or value == usual.get(name):
@@ -30,6 +31,11 @@ def document_text(document: Document) -> bytes:
         else:
             lines.append(f"{name}: {_flow(value)}")
     return ("\n".join(lines) + "\n").encode()
+
+
+@cache
+def _defaults(kind: type[Document]) -> dict[str, Any]:
+    return {field.encode_name: field.default for field in msgspec.structs.fields(kind) if not field.required}
 
 
 def _flow(value: Any) -> str:

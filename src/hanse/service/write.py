@@ -9,11 +9,11 @@ manifest unsound, it is halved until those are found that do, and only these are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import PurePosixPath
+from functools import cached_property
 
 from msgspec import structs
 
@@ -198,10 +198,14 @@ class Writing:
             stopped=stopped,
         )
 
-    @property
+    @cached_property
     def person(self) -> Person:
         """Who runs this, as a commit names them."""
         return self.writer.person(self.account)
+
+    @cached_property
+    def _committer(self) -> Person:
+        return self.writer.committer(self.account)
 
     async def write(self, requests: Sequence[Request], branch: str = "") -> list[Result]:
         """Have each request become a commit, by default on the branch that is the truth; what came of each.
@@ -296,12 +300,13 @@ class Writing:
         return replace(stack, settled={**stack.settled, batch[0]: declined})
 
     def _drafted(self, stack: _Stack, batch: Sequence[_Asked]) -> _Stack:
-        committer, at = self.writer.committer(self.account), self.now()
+        committer, at = self._committer, self.now()
         files, settled = set(stack.files), dict(stack.settled)
+        folders = {folder for file in files for folder in _above(file)}
         drafts: list[tuple[_Asked, Draft]] = []
         for one in batch:
             try:
-                changes = _allowed(one.request.make(Ground(stack.base, files)), files)
+                changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
                 continue
@@ -309,7 +314,9 @@ class Writing:
                 settled[one] = Committed(stack.start, stack.before.branch, ())
                 continue
             files -= {path for path, content in changes.items() if content is None}
-            files |= {path for path, content in changes.items() if content is not None}
+            added = {path for path, content in changes.items() if content is not None}
+            files |= added
+            folders.update(folder for path in added for folder in _above(path))
             drafts.append((one, Draft(changes, one.request.message, one.request.author, committer, at)))
         commits = self.writer.write(stack.top, [draft for _, draft in drafts]) if drafts else []
         made = [
@@ -323,18 +330,24 @@ class Writing:
         return self._known
 
 
-def _allowed(changes: Changes, files: Set[str]) -> Changes:
+def _allowed(changes: Changes, files: Set[str], folders: Set[str]) -> Changes:
     """The changes that are to be made. Raises Trouble where one would change a file that is there."""
     for path, content in changes.items():
-        if content is None:
-            continue
-        above = map(str, PurePosixPath(path).parents)
-        taken = path if path in files else next((folder for folder in above if folder in files), "")
-        if taken or any(file.startswith(f"{path}/") for file in files):
-            raise Trouble(
-                f"{taken or path} exists already", "it is left as it is; choose another name, or edit it"
+        if content is not None:
+            taken = next(
+                (one for one in (path, *_above(path)) if one in files), path if path in folders else ""
             )
+            if taken:
+                raise Trouble(
+                    f"{taken} exists already", "it is left as it is; choose another name, or edit it"
+                )
     return {path: content for path, content in changes.items() if content is not None or path in files}
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path lies in, the nearest first."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _errors(checked: Checked) -> list[Diagnostic]:
