@@ -128,6 +128,7 @@ def test_a_role_on_a_workspace_is_granted_too(world: World) -> None:
         ),
         (("shop/trial", "--user", "u-8", "--role", "usr"), "unknown role 'usr'", "did you mean 'user'?"),
         (("shop/trial", "--role", "user"), "to whom?", "give --user or --group"),
+        (("shop/", "--user", "u-8", "--role", "user"), "'shop/' names no project", "WORKSPACE alone"),
         (
             ("shop/trial", "--user", "u-8", "--role", "user", "--until", "2026-05-01"),
             "the time of this grant is over already",

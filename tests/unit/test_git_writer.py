@@ -365,7 +365,7 @@ def test_one_writer_of_a_machine_is_at_work_at_a_time(
 ) -> None:
     place = {"tree": str(tree), "bare": str(bare), "address": f"file://{bare}"}[kind]
     one, other = writer_at(place, tmp_path), writer_at(place, tmp_path)
-    with one.turn(), pytest.raises(GitError, match="did not finish"), other.turn(0.1):
+    with one.turn(), pytest.raises(GitError, match="another Hanse is writing"), other.turn(0.1):
         pass
     seen: list[str] = []
 

@@ -11,7 +11,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hanse.cli.plan import names_of, show
-from hanse.cli.render import SHORT, console, outcome_text
+from hanse.cli.render import SHORT, console, outcome_text, plain
 from hanse.cli.session import ERROR, OK, at_terminal, complain, count, print_json, run
 from hanse.model import Done, NotYet, Outcome, Refused, Step, Unsure
 from hanse.reconcile import Pass
@@ -53,7 +53,7 @@ def command(
         for one, result in await write_revocations(estate):
             if not isinstance(result, Committed):
                 what = f"the revocation of {words(one.event)} is in force, and git does not have it yet"
-                complain(f"{what}: {result.message}", result.advice)
+                complain(plain(f"{what}: {result.message}"), plain(result.advice))
         with console(stderr=True).status("Looking at the platforms …"):
             planned = await plan(estate, Selection(only, changed))
         if not as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hanse.cli.render import SHORT, console, quoted
+from hanse.cli.render import SHORT, console, plain, quoted
 from hanse.cli.session import OK, complain, print_diagnostics, run
 from hanse.desired.intent import SubjectKind
 from hanse.service.estate import Estate, Trouble
@@ -50,11 +50,15 @@ def command(
                     console().print(f"{quoted(branch)} does not have the grant any more.")
                 case Declined(message, advice, diagnostics):
                     complain(
-                        f"the revocation stands, and git does not have it yet: {message}", advice or _AGAIN
+                        f"the revocation stands, and git does not have it yet: {plain(message)}",
+                        plain(advice) or _AGAIN,
                     )
                     print_diagnostics(list(diagnostics), err=True)
                 case _:
-                    complain(f"the revocation stands, and git does not have it yet: {result.message}", _AGAIN)
+                    complain(
+                        f"the revocation stands, and git does not have it yet: {plain(result.message)}",
+                        _AGAIN,
+                    )
         return OK
 
     run(ctx, job)

@@ -37,7 +37,7 @@ _SAFE = {
     "maintenance.autoDetach": "false",
 }
 OFFLINE = {"protocol.allow": "never"}  # else a partial clone would fetch in the midst of reading
-FETCHING = {
+FETCHING = {  # and pushing
     "http.lowSpeedLimit": "100",  # bytes per second, over
     "http.lowSpeedTime": "60",  # seconds
     "protocol.allow": "never",  # but these; among the others are some that start programs

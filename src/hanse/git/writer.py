@@ -62,7 +62,11 @@ class Writer:
                     fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    command.check_wanted(end, seconds, stopped)
+                    if stopped() or time.monotonic() >= end:
+                        raise GitError(
+                            f"another Hanse is writing to {self.repository.folder}",
+                            "try again when it is done",
+                        ) from None
                     time.sleep(0.01)
             yield
         finally:

@@ -48,9 +48,11 @@ def grant_request(  # noqa: PLR0913
 ) -> Request:
     """A wish to grant a role on `workspace[/project]`. `revoked` is what is revoked and not accepted from git yet.
 
-    The Revocations of the same that stand in the manifest are taken out with it.
+    The Revocations of the same that stand in the manifest are taken out with it. Raises Trouble.
     """
-    workspace, _, project = scope.partition("/")
+    workspace, slash, project = scope.partition("/")
+    if not workspace or (slash and not project):
+        raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
 

@@ -211,7 +211,7 @@ class Serving:
         while not self._stopped:
             now = (self._commit, frozenset(one.digest for one in self._revocations))
             anew = now != tried or (pause and _since(try_at, self._estate.now()) >= pause)
-            if self._revocations and self._commit and anew:
+            if self._revocations and anew:
                 tried, try_at = now, self._estate.now()
                 try:
                     results = await write_revocations(self._estate, lambda: self._stopped)
