@@ -154,6 +154,25 @@ async def test_what_is_there_is_never_written_over(path: str, writing: Writing, 
     assert len(log(bare)) == 1
 
 
+async def test_what_would_not_be_read_is_not_written(world: World) -> None:
+    text = manifest.ORGANIZATION + 'ignore: ["grants/**"]\n'
+    world.commit({"organization.yaml": text})
+    writing = opened(str(world.repository))
+    (result,) = await writing.write([grant(writing)])
+    assert isinstance(result, Declined)
+    assert "would not be read, for Organization.ignore names it" in result.message
+
+
+async def test_a_link_is_not_followed_and_not_replaced(world: World, tmp_path: Path) -> None:
+    (world.repository / "grants").symlink_to(tmp_path)
+    world.git("add", "grants")
+    world.git("commit", "--quiet", "--message", "A link")
+    writing = opened(str(world.repository))
+    (result,) = await writing.write([grant(writing)])
+    assert isinstance(result, Declined)
+    assert "grants exists already" in result.message
+
+
 async def test_a_project_that_two_make_is_made_once(writing: Writing, bare: Path) -> None:
     one, two = (project_request(writing, "shop/new", tags={}, display_name=name) for name in ("One", "Two"))
     first, second = await writing.write([one, two])

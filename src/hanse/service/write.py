@@ -17,6 +17,7 @@ from functools import cached_property
 
 from msgspec import structs
 
+from hanse.desired.load import glob
 from hanse.desired.manifest import Id, Manifest
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source, SourceError, never
@@ -307,6 +308,7 @@ class Writing:
         for one in batch:
             try:
                 changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
+                _check_read(changes, stack.base)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
                 continue
@@ -342,6 +344,17 @@ def _allowed(changes: Changes, files: Set[str], folders: Set[str]) -> Changes:
                     f"{taken} exists already", "it is left as it is; choose another name, or edit it"
                 )
     return {path: content for path, content in changes.items() if content is not None or path in files}
+
+
+def _check_read(changes: Changes, base: Checked) -> None:
+    """Raise Trouble where what is written would be no part of the manifest."""
+    organization = base.manifest.organization
+    ignored = glob(organization.ignore) if organization and organization.ignore else None
+    for path, content in changes.items():
+        if content is not None and ignored is not None and ignored.fullmatch(path):
+            raise Trouble(
+                f"{path} would not be read, for Organization.ignore names it", "take it out of `ignore`"
+            )
 
 
 def _above(path: str) -> Iterator[str]:
