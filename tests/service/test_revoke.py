@@ -191,6 +191,14 @@ def test_a_step_names_the_revocation_and_whose_it_is(world: World) -> None:
     assert f"revoked · {commit[:8]} Nellie Bly" in world.run("plan").output
 
 
+async def test_a_step_ahead_of_any_commit_names_none(applied: World) -> None:
+    await applied.revoke("shop/trial", "u-3")
+    planned = await applied.plan()
+    steps = [step for plan in planned.survey.plans.values() for step in plan.steps]
+    assert [step.reason.cause for step in steps] == ["revoked"]
+    assert not [source for source in steps[0].reason.sources if source in planned.provenance]
+
+
 def test_a_grant_of_the_same_takes_the_revocation_out_again(granted: World) -> None:
     revoke(granted)
     again = ("grant", "shop/trial", "--user", "u-3", "--role", "user", "--reason", "back again")

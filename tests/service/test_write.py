@@ -163,6 +163,19 @@ async def test_what_would_not_be_read_is_not_written(world: World) -> None:
     assert "would not be read, for Organization.ignore names it" in result.message
 
 
+async def test_what_is_no_text_is_refused_and_hurts_no_other(writing: Writing, bare: Path) -> None:
+    odd = b"caf\xe9".decode(
+        errors="surrogateescape"
+    )  # as an argument comes from a terminal that is not UTF-8
+    wrong = grant_request(writing, "shop/trial", "user", "u-3", "user", reason=odd)
+    named = project_request(writing, "shop/x", tags={}, display_name=odd)
+    first, second, third = await writing.write([wrong, named, grant(writing)])
+    assert isinstance(first, Declined)
+    assert isinstance(second, Declined)
+    assert "no valid UTF-8" in first.message
+    assert isinstance(third, Committed)
+
+
 async def test_a_link_is_not_followed_and_not_replaced(world: World, tmp_path: Path) -> None:
     (world.repository / "grants").symlink_to(tmp_path)
     world.git("add", "grants")

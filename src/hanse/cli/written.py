@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hanse.cli.render import SHORT, console, plain
 from hanse.cli.session import ERROR, OK, complain, config, joined, leave, print_diagnostics, print_json
-from hanse.service.estate import Estate, Trouble
+from hanse.service.estate import Estate
 from hanse.service.write import Committed, Declined, Request, Result, Writing
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,8 +50,6 @@ def write(
 
     async def job(writing: Writing, estate: Estate | None) -> int:
         asked = await requests(writing, estate)
-        for one in asked:
-            _check_text(one.message)
         results = await writing.write(asked, branch)
         if as_json:
             print_json([as_value(one, result) for one, result in zip(asked, results, strict=True)])
@@ -117,7 +115,7 @@ def _report(asked: Sequence[Request], results: Sequence[Result], branch: str, *,
 
 def as_value(request: Request, result: Result) -> dict[str, Any]:
     """A result for machines."""
-    about = {"subject": request.subject, "author": str(request.author)}
+    about = {"subject": plain(request.subject), "author": str(request.author)}
     match result:
         case Committed(commit, branch, changes, warnings, unsound):
             return {
@@ -134,12 +132,3 @@ def as_value(request: Request, result: Result) -> dict[str, Any]:
             return {**about, "result": "refused", **told}
         case _:
             return {**about, "result": "failed", "message": result.message, "advice": result.advice}
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Trouble(
-            "what was typed is no valid UTF-8", "set the terminal to UTF-8, and type it again"
-        ) from None

@@ -55,7 +55,13 @@ class Writer:
     def turn(self, seconds: float = WRITE_SECONDS, stopped: Callable[[], bool] = never) -> Iterator[None]:
         """Within it no other writer of this machine is at work on the repository."""
         end = time.monotonic() + seconds
-        place = os.open(self._common_folder, os.O_RDONLY)  # a lock on the folder leaves nothing behind
+        folder = self._common_folder
+        try:
+            place = os.open(folder, os.O_RDONLY)  # a lock on the folder leaves nothing behind
+        except OSError as wrong:
+            raise GitError(
+                f"{folder} cannot be opened: {wrong.strerror}", "correct its permissions"
+            ) from wrong
         try:
             while True:
                 try:

@@ -307,10 +307,15 @@ class Writing:
         drafts: list[tuple[_Asked, Draft]] = []
         for one in batch:
             try:
+                one.request.message.encode()
                 changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
                 _check_read(changes, stack.base)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
+                continue
+            except UnicodeEncodeError:
+                advice = "set the terminal to UTF-8, and type it again"
+                settled[one] = Declined("what was typed is no valid UTF-8", advice)
                 continue
             if not changes:
                 settled[one] = Committed(stack.start, stack.before.branch, ())
