@@ -96,15 +96,11 @@ def _role(
 def _revocations(report: Report) -> None:
     """Warn of grants that are revoked, and of revocations that have nothing to take away any more."""
     manifest = report.manifest
-    used: set[str] = set()
-    for scope, row, identity, steps in manifest.access_rows():
-        term = read_term(row, manifest.zone)
-        by = None if isinstance(term, BadTime) else manifest.revocation_of(scope, term)
-        if by is not None:
-            used.add(by.name)
-            where = manifest.spot(("Revocation", by.name)).path
-            message = f"this grant is revoked by {where}, and gives nobody access"
-            report.warning(identity, "revoked-grant", message, "take both out", steps)
+    for taken in manifest.taken:
+        where = manifest.spot(("Revocation", taken.by[0].name)).path
+        message = f"this grant is revoked by {where}, and gives nobody access"
+        report.warning(taken.identity, "revoked-grant", message, "take both out", taken.steps)
+    used = {one.name for taken in manifest.taken for one in taken.by}
     for one in manifest.revocations.values():
         identity = ("Revocation", one.name)
         if (one.user is None) == (one.group is None):

@@ -51,6 +51,22 @@ class Declared(NamedTuple):
     spot: Spot
 
 
+class Taken(NamedTuple):
+    """A grant that is declared and revoked."""
+
+    scope: Scope
+    term: Term
+    identity: Id
+    """The document that it stands in."""
+    steps: Steps
+    """The way to it."""
+    by: list[Revocation]
+
+
+def _whom(row: AccessRow | Grant | Revocation) -> tuple[str, str]:
+    return ("user", row.user) if row.user is not None else ("group", row.group or "")
+
+
 def id_of(document: Document) -> Id:
     """What a document is called: its kind and names."""
     kind = type(document).__name__
@@ -129,47 +145,53 @@ class Manifest:
         """
         found: dict[Scope, list[Term]] = {}
         for scope, term, _ in self.sound_terms():
-            if self.revocation_of(scope, term) is None:
+            if not self.revocations_of(scope, term):
                 found.setdefault(scope, []).append(term)
         return found
 
-    def sound_terms(self) -> Iterator[tuple[Scope, Term, Id]]:
-        """Every sound grant that is declared, revoked or not, with the document that it stands in."""
+    def sound_terms(self, whose: tuple[str, str] | None = None) -> Iterator[tuple[Scope, Term, Id]]:
+        """Every sound grant that is declared, revoked or not, with the document that it stands in; or one subject's."""
         for scope, row, identity, _ in self.access_rows():
-            if (row.user is None) != (row.group is None):
+            if (row.user is None) != (row.group is None) and whose in (None, _whom(row)):
                 term = read_term(row, self.zone)
                 if isinstance(term, Term):
                     yield scope, term, identity
 
-    def revocation_of(self, scope: Scope, term: Term) -> Revocation | None:
-        """The Revocation that takes this grant away, where there is one."""
-        return next(iter(self.revocations_of(scope, term)), None) if self.revocations else None
-
     def revocations_of(self, scope: Scope, term: Term) -> list[Revocation]:
         """All Revocations that take this grant away."""
-        asked = (self.names.scope(*scope), term.subject_kind, term.subject)
-        return [one for one in self._revocations.get(asked, ()) if one.role in (None, term.role)]
+        concerned = self._revocations.get((term.subject_kind, term.subject))
+        if not concerned:
+            return []
+        oldest = self.names.scope(*scope)
+        return [one for place, one in concerned if place == oldest and one.role in (None, term.role)]
 
     @cached_property
-    def _revocations(self) -> dict[tuple[str, str, str], list[Revocation]]:
-        """By scope (by oldest names) and whose grants they take away; those that name nobody take nothing."""
-        found: dict[tuple[str, str, str], list[Revocation]] = {}
+    def _revocations(self) -> dict[tuple[str, str], list[tuple[str, Revocation]]]:
+        """By whose grants they take away, with their scopes by oldest names; those that name nobody take nothing."""
+        found: dict[tuple[str, str], list[tuple[str, Revocation]]] = {}
         for one in self.revocations.values():
             if (one.user is None) != (one.group is None) and (one.workspace or not one.project):
                 scope = self.names.scope(one.workspace or "", one.project or "")
-                whom = ("user", one.user) if one.user is not None else ("group", one.group or "")
-                found.setdefault((scope, *whom), []).append(one)
+                found.setdefault(_whom(one), []).append((scope, one))
+        return found
+
+    @cached_property
+    def taken(self) -> list[Taken]:
+        """The grants that Revocations take away, each with all that do."""
+        found = []
+        for scope, row, identity, steps in self.access_rows() if self._revocations else ():
+            if _whom(row) in self._revocations and (row.user is None) != (row.group is None):
+                term = read_term(row, self.zone)
+                if isinstance(term, Term) and (by := self.revocations_of(scope, term)):
+                    found.append(Taken(scope, term, identity, steps, by))
         return found
 
     @cached_property
     def revoked(self) -> dict[str, str]:
         """The grants that Revocations take away, and by which: names as of `desired.source`."""
-        if not self.revocations:
-            return {}
         return {
-            term_source(self.names.scope(*scope), term): document_source("Revocation", by.name)
-            for scope, term, _ in self.sound_terms()
-            if (by := self.revocation_of(scope, term)) is not None
+            term_source(self.names.scope(*scope), term): document_source("Revocation", by[0].name)
+            for scope, term, _, _, by in self.taken
         }
 
     def access_rows(self) -> Iterable[tuple[Scope, AccessRow | Grant, Id, Steps]]:

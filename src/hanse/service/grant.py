@@ -135,10 +135,8 @@ def _without_revocations(
         if one.role is None:
             others = {
                 other.role
-                for place, other, _ in manifest.sound_terms()
-                if other.role != term.role
-                and (other.subject_kind, other.subject) == (term.subject_kind, term.subject)
-                and manifest.names.scope(*place) == oldest
+                for place, other, _ in manifest.sound_terms((term.subject_kind, term.subject))
+                if other.role != term.role and manifest.names.scope(*place) == oldest
             }
             for role in sorted(others):
                 new = replace(one, name=new_id(writing.now(), writing.chance(CHANCE_BYTES)), role=role)

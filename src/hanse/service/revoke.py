@@ -135,14 +135,12 @@ def words(event: GrantRevoked) -> str:
 def _hits(manifest: Manifest, event: GrantRevoked) -> Sequence[tuple[Scope, Term, Id]]:
     """The grants of the manifest that are revoked and that nothing takes away yet."""
     scope = f"{event.workspace}/{event.project}"
-    whom = (event.subject_kind, event.subject)
     return [
         (place, term, identity)
-        for place, term, identity in manifest.sound_terms()
-        if (term.subject_kind, term.subject) == whom
-        and event.role in ("", term.role)
+        for place, term, identity in manifest.sound_terms((event.subject_kind, event.subject))
+        if event.role in ("", term.role)
         and manifest.names.scope(*place) == scope
-        and manifest.revocation_of(place, term) is None
+        and not manifest.revocations_of(place, term)
     ]
 
 
