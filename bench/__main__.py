@@ -12,6 +12,7 @@ import time
 from bench import (
     change,
     converge,
+    grants,
     help,
     kubernetes_converge,
     kubernetes_estate,
@@ -32,7 +33,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "grants", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -47,6 +48,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     if "help" in names:
         rows += help.run(quick=quick)
+    if "grants" in names:
+        tell("grants as commits")
+        rows += await asyncio.to_thread(grants.run, quick=quick)
     if "plan_make" in names:
         tell("plan.make alone")
         rows += plan_make.run(quick=quick)

@@ -394,6 +394,15 @@ class StoreConformance:
         await store.revoke(a_revocation(), NOW)
         assert len(await store.revocations()) == 1
 
+    async def test_why_a_revocation_is_no_commit_yet_is_kept_until_it_is_one(self, store: Store) -> None:
+        first = await store.revoke(a_revocation("u-1"), NOW)
+        second = await store.revoke(a_revocation("u-2"), NOW + timedelta(seconds=1))
+        assert [one.waits for one in await store.revocations()] == ["", ""]
+        await store.note_revocations({first.digest: "the server is away", "gone": "x"})
+        assert [one.waits for one in await store.revocations()] == ["the server is away", ""]
+        await store.note_revocations({first.digest: "", second.digest: "it refuses"})
+        assert [one.waits for one in await store.revocations()] == ["", "it refuses"]
+
     # What git told
 
     async def test_provenance_is_told_by_declaration(self, store: Store) -> None:

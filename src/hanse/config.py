@@ -24,6 +24,8 @@ class Repository(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """The branch that is the truth. Without it: the one that HEAD names."""
     trust_root: str = ""
     """A file of allowed signers in ssh-keygen's format, relative to server.yaml. It must lie outside the repository."""
+    signing_key: str = ""
+    """The file of an SSH private key without a passphrase, relative to server.yaml. Hanse signs its commits with it."""
 
 
 class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib
 import os
 import pwd
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hanse.cli import cli, modules
 from hanse.cli.session import Joined
@@ -25,10 +28,14 @@ from hanse.ports.platform import (
     PlatformUnavailable,
     Vendor,
 )
-from hanse.ports.source import Source, SourceError
+from hanse.ports.source import SourceError
 from hanse.ports.store import StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
+from hanse.service.write import ParsedInMemory, Writing
+
+if TYPE_CHECKING:
+    from hanse.git import Repository
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
@@ -49,7 +56,15 @@ def joined() -> Joined:
     """What the commands get."""
     troubles = (Trouble, SourceError, StoreError, PlatformUnavailable)
     return Joined(
-        open_estate, open_source, edits, language, new_repository, operator, config_folder, troubles
+        open_estate,
+        open_source,
+        edits,
+        open_writing,
+        language,
+        new_repository,
+        operator,
+        config_folder,
+        troubles,
     )
 
 
@@ -81,7 +96,7 @@ def language() -> Language:
     )
 
 
-def open_source(location: str) -> Source:
+def open_source(location: str) -> Repository:
     """The git repository there. Raises SourceError."""
     from hanse.git import Repository  # noqa: PLC0415 (commands that read no repository start quicker)
 
@@ -112,6 +127,24 @@ def edits(location: str) -> Iterator[None]:
             yield
 
 
+def open_writing(location: str) -> Writing:
+    """Who writes commits to the git repository there, with no server configuration. Raises SourceError."""
+    from hanse.git import Writer  # noqa: PLC0415
+
+    source = open_source(location)
+    return Writing(
+        source,
+        Writer(source),
+        language(),
+        "",
+        operator(),
+        lambda: datetime.now(UTC),
+        asyncio.sleep,
+        secrets.token_bytes,
+        ParsedInMemory(),
+    )
+
+
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
@@ -123,12 +156,18 @@ def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> No
 @asynccontextmanager
 async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError."""
-    from hanse.store import SqliteStore  # noqa: PLC0415 (not for --help)
+    from hanse.git import Writer  # noqa: PLC0415 (not for --help)
+    from hanse.store import SqliteStore  # noqa: PLC0415
 
     config, folder = _config(path)
     if config.repository is None:
         raise Trouble("server.yaml names no repository", "add `repository: {url: ...}`")
     source = open_source(_beside(folder, config.repository.url))
+    key = (
+        str(folder / Path(config.repository.signing_key).expanduser())
+        if config.repository.signing_key
+        else ""
+    )
     store = SqliteStore.open(
         Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
     )
@@ -150,6 +189,7 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
         yield Estate(
             config,
             source,
+            Writer(source, key),
             store,
             language(),
             connect,

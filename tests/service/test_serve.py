@@ -20,7 +20,7 @@ from hanse.ports.transport import Call, Reply
 from hanse.reconcile import loop
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
 from hanse.service.estate import Trouble
-from hanse.service.serve import Began, Judged, ServeNews, Serving
+from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
 from hanse.store import SqliteStore
 from hanse.transport import Fault
 from service import manifest
@@ -582,3 +582,50 @@ async def test_tenants_wait_for_what_their_workspace_shares_and_not_longer(
         for waiting in await clocked.waiting():
             await clocked.approve(waiting.subject[:12])
         await serve.until(lambda: clocked.row("folders", "new") is None, 30)
+
+
+# --- what is revoked becomes a commit -------------------------------------------------------------
+
+
+async def test_a_revocation_becomes_one_commit_and_lapses_with_it(clocked: World) -> None:
+    async with served(clocked) as serve:
+        await serve.settled()
+        before = int(clocked.git("rev-list", "--count", "main"))
+        await clocked.revoke("shop/trial", "u-3")
+        await serve.until(lambda: len(serve.of(Wrote)) == 1, 30)
+        (wrote,) = serve.of(Wrote)
+        assert wrote.commit == clocked.git("rev-parse", "main")
+        assert wrote.what == "every role of user u-3 on shop/trial"
+        await serve.until(lambda: serve.of(Judged)[-1].proposal.commit == wrote.commit, 60)
+        await serve.quiet(60)
+        assert int(clocked.git("rev-list", "--count", "main")) == before + 1
+        async with clocked.open() as estate:
+            assert await estate.store.revocations() == []
+    assert clocked.members("shop-trial-user") == set()
+    assert clocked.git("status", "--short") == ""
+
+
+async def test_while_the_repository_is_away_it_is_in_force_and_told_and_tried_again(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(clocked.folder / "data"))
+    bare = clocked.folder / "bare.git"
+    clocked.git("clone", "--quiet", "--bare", str(clocked.repository), str(bare))
+    text = clocked.config.read_text()
+    clocked.config.write_text(text.replace(f"url: {clocked.repository}", f'url: "file://{bare}"'))
+    async with served(clocked) as serve:
+        await serve.settled()
+        bare.rename(bare.with_name("away.git"))
+        await clocked.revoke("shop/trial", "u-3")
+        failed: Callable[[], list[Failed]] = lambda: [  # noqa: E731
+            one for one in serve.of(Failed) if one.what.startswith("the revocation of every role of user u-3")
+        ]
+        await serve.until(lambda: bool(failed()), 60)
+        assert "it is in force, and no commit yet" in failed()[0].message
+        await serve.until(lambda: clocked.members("shop-trial-user") == set(), 60)
+        async with clocked.open() as estate:
+            assert [bool(one.waits) for one in await estate.store.revocations()] == [True]
+        bare.with_name("away.git").rename(bare)
+        await serve.until(lambda: len(serve.of(Wrote)) == 1, 700)
+        await serve.until(lambda: serve.of(Judged)[-1].proposal.commit == serve.of(Wrote)[0].commit, 700)
+    assert clocked.git("ls-remote", str(bare), "main").split()[0] == serve.of(Wrote)[0].commit

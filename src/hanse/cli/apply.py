@@ -11,13 +11,15 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hanse.cli.plan import names_of, show
-from hanse.cli.render import SHORT, console, outcome_text
+from hanse.cli.render import SHORT, console, outcome_text, plain
 from hanse.cli.session import ERROR, OK, at_terminal, complain, count, print_json, run
 from hanse.model import Done, NotYet, Outcome, Refused, Step, Unsure
 from hanse.reconcile import Pass
 from hanse.service.apply import Applied, begin, carry_out_file, finish, replan
 from hanse.service.estate import Estate, Trouble
 from hanse.service.plan import Planned, Selection, plan, read_plan_file
+from hanse.service.revoke import words, write_revocations
+from hanse.service.write import Committed
 
 FEWEST = 7
 """Digits of a commit that name it; so many git itself shows."""
@@ -48,6 +50,10 @@ def command(
         await estate.store.hold()
         if plan_file:
             return await _apply_file(estate, plan_file, yes=yes, first=first, as_json=as_json)
+        for one, result in await write_revocations(estate):
+            if not isinstance(result, Committed):
+                what = f"the revocation of {words(one.event)} is in force, and git does not have it yet"
+                complain(plain(f"{what}: {result.message}"), plain(result.advice))
         with console(stderr=True).status("Looking at the platforms …"):
             planned = await plan(estate, Selection(only, changed))
         if not as_json:

@@ -34,7 +34,7 @@ CAUSES = {
     "expired": "its time is over or has come",
     "directory": "the people of a group changed",
     "appeared": "known there now",
-    "revoked": "revoked ahead of the manifest",
+    "revoked": "revoked",
     "left": "taken out of the manifest",
 }
 WIDE = 200

@@ -21,7 +21,7 @@ from hanse.model import Owner
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
-from hanse.service.serve import Began, Judged, ServeNews, Serving
+from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
 
 
 @click.command()
@@ -117,6 +117,8 @@ def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911 (one f
             return [_trouble(f"{platform} cannot be read", message, advice)]
         case Back(platform):
             return [Text(f"{platform} can be read again", style="green")]
+        case Wrote(commit, branch, what):
+            return [Text(f"commit {commit[:SHORT]} on {plain(branch)}: revoked {plain(what)}")]
         case Failed(what, message, advice):
             return [_trouble(what, message, advice)]
 

@@ -15,6 +15,7 @@ import msgspec
 
 from hanse.ports.source import Source
 from hanse.service.estate import Estate, Language
+from hanse.service.write import Writing
 
 OK, ERROR, CHANGES = 0, 1, 2
 
@@ -29,6 +30,8 @@ class Joined:
     """Opens a git repository for reading."""
     edits: Callable[[str], Iterator[None]]
     """Comes back at once, and then each time that files of the manifest in a working tree were changed."""
+    writing: Callable[[str], Writing]
+    """Opens a git repository for writing, with no server configuration."""
     language: Callable[[], Language]
     """The manifest's language, for what needs no server configuration."""
     new_repository: Callable[[Path, Mapping[str, bytes], str], None]

@@ -13,6 +13,7 @@ from hanse.cli.session import ERROR, OK, print_json, run
 from hanse.model import Tenant
 from hanse.ports.store import OwnerRow, Work
 from hanse.service.estate import Estate
+from hanse.service.revoke import words
 from hanse.service.status import State, status
 
 SOON = timedelta(minutes=10)
@@ -67,8 +68,17 @@ def _show(state: State, now: datetime) -> None:
     for row in state.rows:
         for remark in row.status.remarks:
             out.print(f"[dim]{row.owner}[/]", remark_text(remark))
-    if state.revocations:
-        out.print(f"{state.revocations} revoked ahead of the manifest; take them out of it too")
+    for one in state.revocations:
+        event, since = one.revocation.event, _ago(one.revocation.at, now)
+        where = "in git, and not accepted from there yet" if one.written else "in force, and not in git yet"
+        line = Text(f"revoked {since}: {plain(words(event))}", style="bold")
+        line.append(f"; {where}", style="not bold default" if one.written else "not bold yellow")
+        if not one.written:
+            why = one.revocation.waits or "nothing has tried it since"
+            line.append(
+                f": {plain(why)}; `hanse serve` and `hanse apply` try again", style="not bold default"
+            )
+        out.print(line)
 
 
 def _state(row: OwnerRow) -> str:
@@ -102,7 +112,18 @@ def _plain(state: State) -> object:
     return {
         "wanted": state.wanted,
         "accepted": state.head,
-        "revocations": state.revocations,
+        "revocations": [
+            {
+                "workspace": one.revocation.event.workspace,
+                "project": one.revocation.event.project,
+                one.revocation.event.subject_kind: one.revocation.event.subject,
+                "role": one.revocation.event.role,
+                "at": one.revocation.at,
+                "inGit": one.written,
+                "why": "" if one.written else one.revocation.waits,
+            }
+            for one in state.revocations
+        ],
         "owners": [
             {
                 "owner": str(row.owner),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hanse.desired.findings import Steps
-from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, AccessRow, Grant
+from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, AccessRow, Grant, Revocation
 from hanse.desired.manifest import Id, Scope
 from hanse.desired.report import Report
 from hanse.desired.terms import BadTime, read_term
@@ -38,6 +38,8 @@ def check_access(report: Report, now: datetime) -> None:
             _role(report, row.role, _level(scope), roles, identity, (*steps, "role"))
         if row.from_ is not None or row.until is not None:
             _interval(report, row, identity, steps, now)
+    if manifest.revocations:
+        _revocations(report)
 
 
 _ON = {"organization": "the organization", "workspace": "a workspace", "project": "a project"}
@@ -66,13 +68,14 @@ def _scope(report: Report, grant: Grant) -> None:
             report.refer(identity, ("project",), "Project", grant.workspace, grant.project)
 
 
-def _who(report: Report, row: AccessRow | Grant, identity: Id, steps: Steps) -> None:
+def _who(report: Report, row: AccessRow | Grant | Revocation, identity: Id, steps: Steps) -> None:
+    what = "revocation" if isinstance(row, Revocation) else "grant"
     if row.user is None:
-        message = "this grant names nobody"
+        message = f"this {what} names nobody"
         report.error(identity, "user-or-group", message, "add 'user: …' or 'group: …'", steps)
     else:
-        message = "a grant is for a user or for a group, not for both"
-        report.error(identity, "user-or-group", message, "make it two grants", (*steps, "group"), key=True)
+        message = f"a {what} is for a user or for a group, not for both"
+        report.error(identity, "user-or-group", message, f"make it two {what}s", (*steps, "group"), key=True)
 
 
 def _role(
@@ -88,6 +91,26 @@ def _role(
     elif not report.manifest.declared(("Role", role)):
         advice = report.meant(f"Role {level}", role, roles[level]) or declare
         report.error(identity, "unknown-reference", f"unknown role '{role}'", advice, steps)
+
+
+def _revocations(report: Report) -> None:
+    """Warn of grants that are revoked, and of revocations that have nothing to take away any more."""
+    manifest = report.manifest
+    for taken in manifest.taken:
+        where = manifest.spot(("Revocation", taken.by[0].name)).path
+        message = f"this grant is revoked by {where}, and gives nobody access"
+        report.warning(taken.identity, "revoked-grant", message, "take both out", taken.steps)
+    used = {one.name for taken in manifest.taken for one in taken.by}
+    for one in manifest.revocations.values():
+        identity = ("Revocation", one.name)
+        if (one.user is None) == (one.group is None):
+            _who(report, one, identity, ())
+        elif one.project is not None and one.workspace is None:
+            message = "a revocation on a project needs its workspace"
+            report.error(identity, "missing-field", message, "add 'workspace: …'", ("project",), key=True)
+        elif one.name not in used:
+            message = "this revocation takes nothing away any more"
+            report.warning(identity, "idle-revocation", message, "take it out", ())
 
 
 def _interval(report: Report, row: AccessRow | Grant, identity: Id, steps: Steps, now: datetime) -> None:

@@ -402,6 +402,25 @@ class Grant(Document, frozen=True, kw_only=True, tag_field="kind", tag="Grant"):
     """As in a row of `access`."""
 
 
+class Revocation(Document, frozen=True, kw_only=True, tag_field="kind", tag="Revocation"):
+    """Takes grants of one scope away that stand elsewhere, until they are taken out there. Machines write it."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}(?!\n)$")]
+    """The revocation's id: 1 to 127 letters, digits, `.`, `_` or `-`."""
+    workspace: Name | None = None
+    """Of grants on this workspace; without it, on the organisation."""
+    project: Name | None = None
+    """Of grants on this project of the workspace; without it, on the workspace."""
+    user: PrincipalId | None = None
+    """Whose grants: a principal's id. Exactly one of `user` and `group`."""
+    group: Name | None = None
+    """Whose grants: a group's name."""
+    role: Name | None = None
+    """Of this role. Without it: of every role."""
+    reason: str = ""
+    """Why. It is shown beside what is taken away."""
+
+
 class PaymentMethod(Document, frozen=True, kw_only=True, tag_field="kind", tag="PaymentMethod"):
     """Who pays."""
 
@@ -428,6 +447,7 @@ KINDS: tuple[type[Document], ...] = (
     Group,
     Project,
     Grant,
+    Revocation,
     PaymentMethod,
 )
 BUILT_IN_PROJECT_ROLES: dict[str, int] = {"admin": 3, "user": 2, "reader": 1}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from hanse.desired.kinds import (
     Platform,
     Policy,
     Project,
+    Revocation,
     Role,
     TagDefinition,
     Tags,
@@ -30,7 +32,7 @@ from hanse.desired.kinds import (
     Workspace,
 )
 from hanse.desired.names import Names, ProjectName
-from hanse.desired.source import term_source
+from hanse.desired.source import document_source, term_source
 from hanse.desired.terms import read_term
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation.diagnostics import Diagnostic, Place
@@ -48,6 +50,22 @@ class Declared(NamedTuple):
 
     document: Document
     spot: Spot
+
+
+class Taken(NamedTuple):
+    """A grant that is declared and revoked."""
+
+    scope: Scope
+    term: Term
+    identity: Id
+    """The document that it stands in."""
+    steps: Steps
+    """The way to it."""
+    by: list[Revocation]
+
+
+def _whom(row: AccessRow | Grant | Revocation) -> tuple[str, str]:
+    return ("user", row.user) if row.user is not None else ("group", row.group or "")
 
 
 def id_of(document: Document) -> Id:
@@ -81,6 +99,7 @@ class Manifest:
         self.files = files
         self.unsound = frozenset(unsound)
         self.folder_files = dict(sorted((folder_files or {}).items()))
+        self._counts: Counter[str] | None = None
         self.repeated: list[Declared] = []
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
@@ -104,6 +123,7 @@ class Manifest:
         self.projects: dict[ProjectName, Project] = sorts["Project"]
         """By workspace and name."""
         self.grants: dict[str, Grant] = sorts["Grant"]
+        self.revocations: dict[str, Revocation] = sorts["Revocation"]
         self.payment_methods: dict[str, PaymentMethod] = sorts["PaymentMethod"]
         self.names = Names(self.workspaces.values(), self.projects.values())
 
@@ -137,14 +157,60 @@ class Manifest:
 
     @cached_property
     def terms(self) -> dict[Scope, list[Term]]:
-        """Sound grants by scope, inline ones and files together, in no order and with repetitions."""
+        """Sound grants by scope, inline ones and files together, in no order and with repetitions.
+
+        What a Revocation takes away is none of them.
+        """
         found: dict[Scope, list[Term]] = {}
-        for scope, row, _, _ in self.access_rows():
-            if (row.user is None) != (row.group is None):
+        for scope, term, _ in self.sound_terms():
+            if not self.revocations_of(scope, term):
+                found.setdefault(scope, []).append(term)
+        return found
+
+    def sound_terms(self, whose: tuple[str, str] | None = None) -> Iterator[tuple[Scope, Term, Id]]:
+        """Every sound grant that is declared, revoked or not, with the document that it stands in; or one subject's."""
+        for scope, row, identity, _ in self.access_rows():
+            if (row.user is None) != (row.group is None) and whose in (None, _whom(row)):
                 term = read_term(row, self.zone)
                 if isinstance(term, Term):
-                    found.setdefault(scope, []).append(term)
+                    yield scope, term, identity
+
+    def revocations_of(self, scope: Scope, term: Term) -> list[Revocation]:
+        """All Revocations that take this grant away."""
+        concerned = self._revocations.get((term.subject_kind, term.subject))
+        if not concerned:
+            return []
+        oldest = self.names.scope(*scope)
+        return [one for place, one in concerned if place == oldest and one.role in (None, term.role)]
+
+    @cached_property
+    def _revocations(self) -> dict[tuple[str, str], list[tuple[str, Revocation]]]:
+        """By whose grants they take away, with their scopes by oldest names; those that name nobody take nothing."""
+        found: dict[tuple[str, str], list[tuple[str, Revocation]]] = {}
+        for one in self.revocations.values():
+            if (one.user is None) != (one.group is None) and (one.workspace or not one.project):
+                scope = self.names.scope(one.workspace or "", one.project or "")
+                found.setdefault(_whom(one), []).append((scope, one))
         return found
+
+    @cached_property
+    def taken(self) -> list[Taken]:
+        """The grants that Revocations take away, each with all that do."""
+        found = []
+        for scope, row, identity, steps in self.access_rows() if self._revocations else ():
+            if _whom(row) in self._revocations and (row.user is None) != (row.group is None):
+                term = read_term(row, self.zone)
+                if isinstance(term, Term) and (by := self.revocations_of(scope, term)):
+                    found.append(Taken(scope, term, identity, steps, by))
+        return found
+
+    @cached_property
+    def revoked(self) -> dict[str, str]:
+        """The grants that Revocations take away, and by which: names as of `desired.source`."""
+        return {
+            term_source(self.names.scope(*scope), term): document_source("Revocation", by[0].name)
+            for scope, term, _, _, by in self.taken
+        }
 
     def access_rows(self) -> Iterable[tuple[Scope, AccessRow | Grant, Id, Steps]]:
         """Every grant that is declared: its scope, and where it stands (document and way to it)."""
@@ -163,6 +229,12 @@ class Manifest:
     def spot(self, identity: Id) -> Spot:
         """Where the document of that kind and name stands. Raises KeyError."""
         return self._declared[identity].spot
+
+    def is_alone(self, identity: Id) -> bool:
+        """Whether the document is the only one of its file. Of a file with errors this is not known."""
+        if self._counts is None:
+            self._counts = Counter(spot.path for _, spot in (*self._declared.values(), *self.repeated))
+        return self._counts[self.spot(identity).path] == 1
 
     def declared(self, identity: Id) -> bool:
         """Whether a document of that kind and name is there, sound or not."""

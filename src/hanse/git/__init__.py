@@ -2,6 +2,8 @@
 
 from hanse.git.command import GitError
 from hanse.git.repository import Repository
-from hanse.git.writing import Author, commit, init
+from hanse.git.writer import Writer
+from hanse.git.writing import commit, init
+from hanse.ports.writer import Person as Author
 
-__all__ = ["Author", "GitError", "Repository", "commit", "init"]
+__all__ = ["Author", "GitError", "Repository", "Writer", "commit", "init"]

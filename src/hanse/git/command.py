@@ -37,7 +37,7 @@ _SAFE = {
     "maintenance.autoDetach": "false",
 }
 OFFLINE = {"protocol.allow": "never"}  # else a partial clone would fetch in the midst of reading
-FETCHING = {
+FETCHING = {  # and pushing
     "http.lowSpeedLimit": "100",  # bytes per second, over
     "http.lowSpeedTime": "60",  # seconds
     "protocol.allow": "never",  # but these; among the others are some that start programs
@@ -229,7 +229,7 @@ def _environment() -> dict[str, str]:
 
 _REFUSED = (
     "{place} refuses access",
-    "give git a credential helper, or the SSH agent a key that may read there",
+    "give git a credential helper, or the SSH agent a key, that may read there, and write where Hanse is to write",
 )
 _UNREACHABLE = ("{place} cannot be reached", "check the address, the network and the server's host key")
 _UNKNOWN = ("{place} does not have that commit", "fetch it")
@@ -246,7 +246,8 @@ _KNOWN_ERRORS = [
     ("could not read Username", *_REFUSED),
     ("Permission denied (", *_REFUSED),
     ("returned error: 403", *_REFUSED),
-    ("find remote ref", "{place} has no such branch", "name a branch that exists there"),
+    ("service not enabled", *_REFUSED),
+    ("access denied", *_REFUSED),
     ("Could not read from remote", *_UNREACHABLE),
     ("unable to access", *_UNREACHABLE),
     ("unable to connect", *_UNREACHABLE),

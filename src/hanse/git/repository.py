@@ -83,12 +83,37 @@ class Repository:
         remote = partial(self._remote, seconds=seconds, stopped=stopped)
         with _locked(self.folder, seconds, stopped):
             branch = branch or self._remote_head(remote)
-            ref = f"refs/heads/{branch}"
-            if command.attempt("check-ref-format", ref).returncode != 0:
-                raise GitError(f"'{branch}' cannot be a branch", "correct the name")
-            options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
-            remote("fetch", *options, "--", self.url, f"+{ref}:{ref}")
-            self._git("symbolic-ref", "HEAD", ref)
+            if not self._fetch_branch(branch, seconds, stopped):
+                raise GitError(
+                    f"{shown(self.url)} has no such branch: {branch}", "name a branch that exists there"
+                )
+            self._git("symbolic-ref", "HEAD", _branch_ref(branch))
+
+    def has_branch(
+        self, branch: str, seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
+    ) -> bool:
+        """Whether there is such a branch, where it is fetched from if it is fetched. It is at hand then.
+
+        Raises GitError.
+        """
+        if not self.url:
+            return bool(self._find(_branch_ref(branch)))
+        with _locked(self.folder, seconds, stopped):
+            return self._fetch_branch(branch, seconds, stopped)
+
+    def _fetch_branch(self, branch: str, seconds: float, stopped: Callable[[], bool]) -> bool:
+        """Bring one branch up to date; False where there is none."""
+        ref = _branch_ref(branch)
+        options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+        result = command.attempt(
+            *(*self.place, "fetch", *options, "--", self.url, f"+{ref}:{ref}"),
+            config=command.FETCHING,
+            timeout=seconds,
+            stopped=stopped,
+        )
+        if result.returncode != 0 and b"find remote ref" not in result.stderr:
+            raise command.error(result.stderr, shown(self.url))
+        return result.returncode == 0
 
     def head(self, branch: str = "") -> str:
         """Commit id of a branch; of HEAD for an empty name. Raises GitError."""
@@ -218,7 +243,7 @@ class Repository:
         self._check_complete()
         if not self._find(checked_id(older)):
             return False
-        result = command.attempt(*self._place, "merge-base", "--is-ancestor", older, checked_id(newer))
+        result = command.attempt(*self.place, "merge-base", "--is-ancestor", older, checked_id(newer))
         if result.returncode > 1:
             raise command.error(result.stderr, self.folder)
         return result.returncode == 0
@@ -252,7 +277,7 @@ class Repository:
     def _find(self, revision: str) -> str:
         """Give the id of a commit, or nothing."""
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        result = command.attempt(*self._place, *asked)
+        result = command.attempt(*self.place, *asked)
         return result.stdout.decode().strip() if result.returncode == 0 else ""
 
     def _check_complete(self) -> None:
@@ -290,21 +315,29 @@ class Repository:
 
     def _git(self, *arguments: str, lines: bytes = b"", config: Mapping[str, str] | None = None) -> bytes:
         config = command.OFFLINE | dict(config or {})
-        return command.git(*self._place, *arguments, place=self.folder, lines=lines, config=config)
+        return command.git(*self.place, *arguments, place=self.folder, lines=lines, config=config)
 
     def _stream(self, *arguments: str, lines: bytes) -> AbstractContextManager[IO[bytes]]:
-        return command.stream(*self._place, *arguments, place=self.folder, lines=lines)
+        return command.stream(*self.place, *arguments, place=self.folder, lines=lines)
 
     def _remote(self, *arguments: str, seconds: float, stopped: Callable[[], bool]) -> bytes:
         config, place = command.FETCHING, shown(self.url)
         return command.git(
-            *self._place, *arguments, place=place, config=config, timeout=seconds, stopped=stopped
+            *self.place, *arguments, place=place, config=config, timeout=seconds, stopped=stopped
         )
 
     @property
-    def _place(self) -> tuple[str, ...]:
+    def place(self) -> tuple[str, ...]:
+        """How git is told to work on this repository."""
         # A folder of somebody else is git's to refuse, which it does only where it finds the folder by itself.
         return (f"--git-dir={self.folder}",) if self.url else ("-C", str(self.folder))
+
+
+def _branch_ref(branch: str) -> str:
+    ref = f"refs/heads/{branch}"
+    if command.attempt("check-ref-format", ref).returncode != 0:
+        raise GitError(f"'{branch}' cannot be a branch", "correct the name")
+    return ref
 
 
 def _open_folder(folder: Path) -> Repository:

@@ -1,24 +1,17 @@
-"""Writing to a repository: a new one, and commits of files that machines own."""
+"""Writing to a folder: a new repository, and commits of files by hand."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hanse.git import command
 from hanse.git.command import GitError
 from hanse.git.repository import Repository
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who a commit that Hanse writes is said to be by."""
-
-    name: str
-    email: str
+from hanse.git.writer import checked_path, variables_of
+from hanse.ports.writer import Person as Author
 
 
 def init(
@@ -79,27 +72,16 @@ def commit(
             *(*verb, "--pathspec-from-file=-", "--pathspec-file-nul"),
             place=repository.folder,
             lines=paths,
-            variables=_person(author, at),
+            variables=variables_of(author, author, at),
         )
     return repository.head()
 
 
 def _target(top: Path, path: str) -> Path:
     """Find the place of a file that is to be written, within the working tree and outside git's own folder."""
-    parts = PurePosixPath(path).parts
-    target = top.joinpath(*parts)
-    odd = not parts or path.startswith("/") or ".." in parts or ".git" in (part.lower() for part in parts)
-    if odd or target.is_symlink() or not target.parent.resolve().is_relative_to(top.resolve()):
+    target = top.joinpath(checked_path(path, top))
+    if target.is_symlink() or not target.parent.resolve().is_relative_to(top.resolve()):
         raise GitError(
             f"'{path}' is no place for a file of {top}", "name one within it, and not behind a link"
         )
     return target
-
-
-def _person(author: Author, at: datetime | None) -> dict[str, str]:
-    person: dict[str, str] = {}
-    for role in ("AUTHOR", "COMMITTER"):
-        person |= {f"GIT_{role}_NAME": author.name, f"GIT_{role}_EMAIL": author.email}
-        if at is not None:
-            person[f"GIT_{role}_DATE"] = f"@{int(at.timestamp())} +0000"
-    return person

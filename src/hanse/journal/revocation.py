@@ -15,3 +15,5 @@ class Revocation(Struct, frozen=True):
     digest: str
     at: datetime
     event: GrantRevoked
+    waits: str = ""
+    """Why it stands in no commit yet, as of the last try; empty where it does, or where nobody has tried."""

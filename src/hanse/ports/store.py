@@ -200,6 +200,10 @@ class Store(Protocol):
         """Those that still subtract."""
         ...
 
+    async def note_revocations(self, waits: Mapping[str, str]) -> None:
+        """Keep, by digest, why revocations stand in no commit yet; empty for one that does."""
+        ...
+
     async def provenance(self, sources: Iterable[str]) -> dict[str, Provenance]:
         """Who brought these declarations to their present form, where it is known."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from hanse.desired.vocabulary import Vocabulary
 from hanse.ports.platform import Credential, Platform, PlatformUnavailable, Vendor
 from hanse.ports.source import Source
 from hanse.ports.store import Store
+from hanse.ports.writer import Writer
 
 
 class Trouble(Exception):
@@ -44,6 +46,7 @@ class Estate:
 
     config: ServerConfig
     source: Source
+    writer: Writer
     store: Store
     language: Language
     connect: Callable[[Settings], Mapping[str, Platform]]
@@ -55,6 +58,8 @@ class Estate:
     """A file of allowed signers, outside the repository; empty: none."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How it waits for what is not possible yet."""
+    chance: Callable[[int], bytes] = secrets.token_bytes
+    """So many random bytes."""
     let_go: Callable[[Platform], Awaitable[None]] = _keep
     """Closes what `connect` opened for a platform that is not used any more; at the end all are closed."""
 

@@ -100,8 +100,20 @@ async def look(estate: Estate, proposal: Proposal, selection: Selection) -> Plan
     world = _world(estate, proposal, estate.connect(proposal.settings))
     rows = await selected(world, proposal, selection)
     seen = await survey(world, rows, sweep=selection.is_everything)
+    return Planned(proposal, seen, world, await _provenance(estate, proposal, seen))
+
+
+async def _provenance(estate: Estate, proposal: Proposal, seen: Survey) -> Mapping[str, Provenance]:
+    """Whose decision the declarations are that steps name: of a grant that is revoked, whose revocation it is.
+
+    Of one that is revoked ahead of any commit, no commit tells.
+    """
     sources = {s for p in seen.plans.values() for step in p.steps for s in step.reason.sources}
-    return Planned(proposal, seen, world, await provenance_of(estate, proposal.stands, sources))
+    declared = proposal.checked.manifest.revoked if proposal.checked else {}
+    asked = [source for source in sources if source not in proposal.revoked]
+    by = {source: declared[source] for source in sources if source in declared}
+    found = await provenance_of(estate, proposal.stands, [*asked, *by.values()])
+    return {**found, **{source: found[one] for source, one in by.items() if one in found}}
 
 
 async def selected(world: World, proposal: Proposal, selection: Selection) -> Sequence[OwnerRow]:

@@ -116,7 +116,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     told = [*checked.diagnostics, *map(checked.manifest.diagnostic, acceptance.findings)]
     if acceptance.refused:
         return as_accepted(told, acceptance)
-    revoked = revoked_grants(checked.intents.values(), revocations)
+    revoked = revoked_grants(checked.intents.values(), revocations) | checked.manifest.revoked.keys()
     for owner, accepted in acceptance.changed.items():
         rows[owner] = (
             OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)

@@ -1,12 +1,26 @@
-"""Take a grant away now; it is subtracted until a commit without it is accepted."""
+"""Take a grant away now; it is subtracted until a commit without it is accepted, and that commit is made too.
+
+A revocation takes effect as it stands in the journal. It becomes a commit as soon as the repository takes one: a
+grant's own file goes, and for a grant that stands in a person's file a Revocation is written. Whether that is done is
+read from the repository itself, so a run that is killed in between makes nothing twice and forgets nothing.
+"""
 
 from __future__ import annotations
 
-from hanse.desired.intent import SubjectKind
+from collections.abc import Callable, Sequence
+
+from hanse.desired.intent import SubjectKind, Term
+from hanse.desired.kinds import Revocation as Declared
+from hanse.desired.manifest import Id, Manifest, Scope
+from hanse.desired.writing import document_text
+from hanse.foundation.identifiers import new_id
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
+from hanse.ports.source import never
 from hanse.service.estate import Estate, Trouble
+from hanse.service.grant import REVOCATIONS
+from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
 
 
 async def revoke(
@@ -14,7 +28,7 @@ async def revoke(
 ) -> Revocation:
     """Revoke what is accepted for that subject on `workspace/project`. Raises Trouble where there is nothing.
 
-    The next pass takes the access away; this only decides and journals it.
+    The next pass takes the access away; this only decides and journals it. What is revoked already stays as it is.
     """
     workspace, _, name = project.partition("/")
     if estate.operator not in estate.config.approvers:
@@ -41,6 +55,11 @@ async def revoke(
             f"{subject_kind} {subject} has no accepted grant{what} on {project}",
             "a grant through a group is revoked with --group, or by taking the person out of the group",
         )
+    for one in await estate.store.revocations():
+        event = one.event
+        same = (event.workspace, event.project, event.subject_kind, event.subject)
+        if same == (owner.workspace, owner.project, subject_kind, subject) and event.role in ("", role):
+            return one
     event = GrantRevoked(
         owner.workspace,
         owner.project,
@@ -54,3 +73,82 @@ async def revoke(
     revocation = await estate.store.revoke(event, estate.now())
     await estate.store.chain()
     return revocation
+
+
+async def write_revocations(
+    estate: Estate, stopped: Callable[[], bool] = never
+) -> list[tuple[Revocation, Result]]:
+    """Have all that is revoked stand in git, as one batch, and note what does not and why. Raises StoreError."""
+    revocations = await estate.store.revocations()
+    if not revocations:
+        return []
+    writing = Writing.of(estate, stopped)
+    results = await writing.write([revocation_request(writing, one) for one in revocations])
+    waits = {one.digest: _why(result) for one, result in zip(revocations, results, strict=True)}
+    if waits != {one.digest: one.waits for one in revocations}:
+        await estate.store.note_revocations(waits)
+    return list(zip(revocations, results, strict=True))
+
+
+def is_written(manifest: Manifest, event: GrantRevoked) -> bool:
+    """Whether the manifest has nothing left that is revoked."""
+    return not _hits(manifest, event)
+
+
+def revocation_request(writing: Writing, revocation: Revocation) -> Request:
+    """A wish that the manifest no longer grants what is revoked. Made again, it is the same to the letter."""
+    event = revocation.event
+
+    def make(ground: Ground) -> Changes:
+        changes: dict[str, bytes | None] = {}
+        inline: Scope | None = None
+        for scope, _, identity in _hits(ground.manifest, event):
+            if identity[0] == "Grant" and ground.is_alone(identity):
+                changes[ground.manifest.spot(identity).path] = None
+            else:
+                inline = scope
+        if inline is not None:
+            document = Declared(
+                api_version="hanse/v1",
+                name=new_id(revocation.at, bytes.fromhex(revocation.digest)),
+                workspace=inline[0],
+                project=inline[1] or None,
+                user=event.subject if event.subject_kind == "user" else None,
+                group=event.subject if event.subject_kind == "group" else None,
+                role=event.role or None,
+                reason=str(event.reason),
+            )
+            changes[f"{REVOCATIONS}/{document.name}.yaml"] = document_text(document)
+        return changes
+
+    by = str(event.by)
+    author = writing.writer.person(by, runs=by == writing.account)
+    return Request(f"Revoke {words(event)}", str(event.reason), author, make)
+
+
+def words(event: GrantRevoked) -> str:
+    """What is revoked, in words."""
+    scope = f"{event.workspace}/{event.project}"
+    return f"{event.role or 'every role'} of {event.subject_kind} {event.subject} on {scope}"
+
+
+def _hits(manifest: Manifest, event: GrantRevoked) -> Sequence[tuple[Scope, Term, Id]]:
+    """The grants of the manifest that are revoked and that nothing takes away yet."""
+    scope = f"{event.workspace}/{event.project}"
+    return [
+        (place, term, identity)
+        for place, term, identity in manifest.sound_terms((event.subject_kind, event.subject))
+        if event.role in ("", term.role)
+        and manifest.names.scope(*place) == scope
+        and not manifest.revocations_of(place, term)
+    ]
+
+
+def _why(result: Result) -> str:
+    match result:
+        case Committed():
+            return ""
+        case Declined(message, _, diagnostics):
+            return "; ".join([message, *(found.message for found in diagnostics[:1])])
+        case _:
+            return result.message

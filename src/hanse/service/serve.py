@@ -8,7 +8,7 @@ all needs a person. Whatever cannot be reached is told and tried again; drift re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,8 @@ from hanse.reconcile import Force, Loop, World
 from hanse.reconcile.news import Failed, Item, News
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal, accept, accepted_state, propose, revoked_grants
+from hanse.service.revoke import words, write_revocations
+from hanse.service.write import Committed, Result
 
 STORE_SECONDS = 1.0
 """Between two looks whether another process wrote into the store."""
@@ -52,7 +54,15 @@ class Judged:
     """Owners that are looked at because of it."""
 
 
-ServeNews = News | Began | Judged
+class Wrote(Item, frozen=True):
+    """A revocation became a commit."""
+
+    commit: str
+    branch: str
+    what: str
+
+
+ServeNews = News | Began | Judged | Wrote
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ class Serving:
         self._revoked: frozenset[str] = frozenset()
         self._commit = ""
         """The head of the branch, once it was read."""
+        self._revocations: tuple[Revocation, ...] = ()
         self._judged: tuple[object, ...] = ()
         """What the last judgement was made of."""
 
@@ -111,6 +122,7 @@ class Serving:
                 watching = [
                     group.create_task(self._watch_repository()),
                     group.create_task(self._watch_store(loop, state)),
+                    group.create_task(self._watch_revocations()),
                 ]
                 await loop.run()
                 for task in watching:
@@ -140,6 +152,7 @@ class Serving:
 
     def _force(self, state: _Accepted) -> Force:
         estate = self._estate
+        self._revocations = state.revocations
         subtraction = Subtraction(state.revocations)
 
         def standing(row: OwnerRow) -> OwnerRow:
@@ -189,6 +202,39 @@ class Serving:
         branch = self._estate.config.repository.branch if self._estate.config.repository else ""
         self._estate.source.fetch(branch, FETCH_SECONDS, lambda: self._stopped)
         return self._estate.source.head(branch)
+
+    async def _watch_revocations(self) -> None:
+        """Have what is revoked stand in git, each time that there is something new, and again where that failed."""
+        poll_seconds = self._estate.config.serve.poll_seconds
+        tried: tuple[object, ...] = ()
+        try_at, pause = self._estate.now(), 0.0
+        while not self._stopped:
+            now = (self._commit, frozenset(one.digest for one in self._revocations))
+            anew = now != tried or (pause and _since(try_at, self._estate.now()) >= pause)
+            if self._revocations and anew:
+                tried, try_at = now, self._estate.now()
+                try:
+                    results = await write_revocations(self._estate, lambda: self._stopped)
+                    failed = self._tell_written(results)
+                except Exception as error:
+                    self._tell("what is revoked", error)
+                    failed = True
+                pause = _longer(pause, poll_seconds) if failed else 0.0
+            await self._estate.sleep(STORE_SECONDS)
+
+    def _tell_written(self, results: Sequence[tuple[Revocation, Result]]) -> bool:
+        """Tell what became of revocations; whether any is to be tried again."""
+        failed: set[tuple[str, str]] = set()
+        for one, result in results:
+            what = words(one.event)
+            if isinstance(result, Committed):
+                if result.changes:
+                    self._told(Wrote(result.commit, result.branch, what))
+            elif (result.message, result.advice) not in failed:
+                failed.add((result.message, result.advice))
+                message = f"it is in force, and no commit yet: {result.message}"
+                self._told(Failed(f"the revocation of {what}", message, result.advice))
+        return bool(failed)
 
     async def _watch_store(self, loop: Loop, state: _Accepted) -> None:
         """Every second: did somebody write into the store, or is there another commit?

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hanse.journal.revocation import Revocation
 from hanse.model import Owner, Tenant
 from hanse.ports.store import Head, OwnerRow, Work
 from hanse.service.estate import Estate, Trouble
+from hanse.service.revoke import is_written
+from hanse.service.validate import load_commit
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A revocation that still subtracts."""
+
+    revocation: Revocation
+    written: bool
+    """Whether the branch has it; then it only waits for that commit to be accepted."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,8 @@ class State:
     """The commit at the head of the branch."""
     head: Head | None
     rows: list[OwnerRow]
-    revocations: int
+    revocations: list[Waiting]
+    """What is revoked and not accepted from git yet."""
     work: Mapping[Owner, Work]
     """When `hanse serve` looks at an owner next, where it knows of a reason."""
 
@@ -39,10 +52,19 @@ async def status(estate: Estate, only: str = "") -> State:
     ]
     if only and not rows:
         raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
+    wanted = estate.source.head(branch)
     return State(
-        estate.source.head(branch),
+        wanted,
         await estate.store.head(),
         rows,
-        len(await estate.store.revocations()),
+        await _revocations(estate, wanted),
         await estate.store.work(),
     )
+
+
+async def _revocations(estate: Estate, wanted: str) -> list[Waiting]:
+    found = await estate.store.revocations()
+    if not found:
+        return []
+    loaded = await load_commit(estate.source, estate.language, wanted, estate.now(), estate.store)
+    return [Waiting(one, is_written(loaded.manifest, one.event)) for one in found]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent
@@ -20,7 +21,6 @@ from hanse.observed import mark
 from hanse.policy import check_policies
 from hanse.ports.platform import Platform
 from hanse.ports.source import Entry, Source
-from hanse.ports.store import Store
 from hanse.service.estate import Language
 
 
@@ -42,6 +42,18 @@ class Checked:
         return self.settings is not None and not has_errors(self.diagnostics)
 
 
+class ParseCache(Protocol):
+    """What remembers files that were parsed before: the store, or memory."""
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        ...
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id."""
+        ...
+
+
 def check_worktree(source: Source, language: Language, now: datetime) -> Checked:
     """Check the files as they are in the working tree. Raises SourceError."""
     files, links = source.worktree()
@@ -49,9 +61,16 @@ def check_worktree(source: Source, language: Language, now: datetime) -> Checked
 
 
 async def check_commit(
-    source: Source, language: Language, commit: str, now: datetime, store: Store | None = None
+    source: Source, language: Language, commit: str, now: datetime, store: ParseCache | None = None
 ) -> Checked:
     """Check a commit; with a store, files that were parsed before are not parsed again. Raises SourceError."""
+    return _checked(commit, await load_commit(source, language, commit, now, store), language, now)
+
+
+async def load_commit(
+    source: Source, language: Language, commit: str, now: datetime, store: ParseCache | None = None
+) -> Loaded:
+    """Load a commit's files, and compile nothing of it. Raises SourceError."""
     entries = {path: entry for path, entry in source.tree(commit).items() if is_manifest(path)}
     files = _Blobs(source, {path: entry for path, entry in entries.items() if entry.is_file})
     rows = await store.parsed({entry.blob for entry in files.entries.values()}) if store else {}
@@ -61,7 +80,7 @@ async def check_commit(
     loaded = load(files, language.vocabulary, now, known=known, links=links)
     if store and loaded.rows:
         await store.keep_parsed({files.entries[path].blob: row for path, row in loaded.rows.items()})
-    return _checked(commit, loaded, language, now)
+    return loaded
 
 
 def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> Checked:

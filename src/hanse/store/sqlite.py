@@ -328,15 +328,22 @@ class SqliteStore:
         """Those that still subtract, oldest first."""
 
         def job(sql: Sql) -> list[Revocation]:
-            rows = sql.run("SELECT digest, at, content FROM revocation ORDER BY at, digest")
-            masked = [_revocation.decode(content) for _, _, content in rows]
-            events = _with_texts(masked, [content for _, _, content in rows], sql)
+            rows = sql.run("SELECT digest, at, content, waits FROM revocation ORDER BY at, digest")
+            masked = [_revocation.decode(content) for _, _, content, _ in rows]
+            events = _with_texts(masked, [content for _, _, content, _ in rows], sql)
             return [
-                Revocation(digest, _instant(at), event)
-                for (digest, at, _), event in zip(rows, events, strict=True)
+                Revocation(digest, _instant(at), event, waits)
+                for (digest, at, _, waits), event in zip(rows, events, strict=True)
             ]
 
         return await self._engine.read(job)
+
+    async def note_revocations(self, waits: Mapping[str, str]) -> None:
+        """Keep, by digest, why revocations stand in no commit yet."""
+        rows = list(waits.items())
+        await self._engine.write(
+            lambda sql: sql.run_many("UPDATE revocation SET waits = $2 WHERE digest = $1", rows)
+        )
 
     # What git told
 
