@@ -77,13 +77,17 @@ def made(page: str, text: str) -> str:
 
 
 def inner(page: str, root: type[Struct]) -> Mapping[str, Shape]:
-    """What is in a type, by the name of the field; vendors' blocks have pages of their own."""
+    """What is in a type, by the name of the field, or by the whole way to it where another has that name already.
+
+    Vendors' blocks have pages of their own.
+    """
     others = set(vendors()) if page == "manifest" else set()
-    return {
-        path.rpartition(".")[2]: part
-        for path, part in shapes(root)
-        if path and path.partition(".")[0] not in others
-    }
+    found: dict[str, Shape] = {}
+    for path, part in shapes(root):
+        name = path.rpartition(".")[2]
+        if path and path.partition(".")[0] not in others:
+            found[name if found.get(name, part).type is part.type else path] = part
+    return found
 
 
 def headings(page: str, heading: str, root: type[Struct]) -> dict[type[Struct], str]:

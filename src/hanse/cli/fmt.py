@@ -42,7 +42,8 @@ def command(ctx: click.Context, paths: tuple[Path, ...], check: bool, diff: bool
                 click.echo(f"  {plain(_name(found.path))}")
         left = [found for found in looked if found.why]
         for found in left:
-            complain(f"{plain(found.place or _name(found.path))}: left as it is: {plain(found.why)}")
+            at = f":{found.place.line}:{found.place.column}" if found.place else ""
+            complain(f"{plain(_name(found.path))}{at}: left as it is: {plain(found.why)}")
         _summary(looked, changed, left, only_told=check or diff)
         return ERROR if left or (check and changed) else OK
 
