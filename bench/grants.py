@@ -22,7 +22,7 @@ PROCESSES = 4
 
 def run(*, quick: bool) -> list[Row]:
     """One writer that many ask at once; one that is asked again and again; several processes."""
-    projects, grants = (20, 60) if quick else (200, 1_000)
+    projects, grants = (20, 800) if quick else (200, 1_000)
     rows = []
     for what, single in (("200 projects", False), ("200 projects, a document a file", True)):
         with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import importlib
 import os
@@ -139,7 +138,6 @@ def open_writing(location: str) -> Writing:
         "",
         operator(),
         lambda: datetime.now(UTC),
-        asyncio.sleep,
         secrets.token_bytes,
         ParsedInMemory(),
     )

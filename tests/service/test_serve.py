@@ -333,6 +333,7 @@ async def test_a_repository_that_is_away_is_told_and_stops_no_repair(clocked: Wo
         await other.close()
         await serve.until(lambda: clocked.members("shop-trial-user") == set(), 35)
         hidden.rename(clocked.repository)
+        await serve.until(lambda: bool(serve.of(Wrote)), 400)
         clocked.commit({manifest.WEB_FILE: manifest.WEB.replace("prod}", "live}")})
         await serve.until(lambda: bool(serve.of(Judged)[1:]), 120)
 

@@ -265,10 +265,17 @@ async def test_where_the_branch_moved_it_is_made_anew_on_the_new_head(
 async def test_a_branch_that_never_stands_still_ends_the_trying(
     writing: Writing, bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git.Writer, "publish", lambda *_: "fetch first")
+    tried: list[str] = []
+
+    def publish(_: git.Writer, commit: str, *rest: object) -> str:
+        tried.append(commit)
+        return "fetch first"
+
+    monkeypatch.setattr(git.Writer, "publish", publish)
     (result,) = await writing.write([grant(writing)])
     assert isinstance(result, Failed)
-    assert f"each of {TRIES} times" in result.message
+    assert "each time just before this could: fetch first" in result.message
+    assert len(tried) == TRIES
     assert len(log(bare)) == 1
 
 

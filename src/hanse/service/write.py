@@ -170,13 +170,14 @@ class Writing:
     account: str
     """The account that runs this."""
     now: Callable[[], datetime]
-    sleep: Callable[[float], Awaitable[None]]
     chance: Callable[[int], bytes]
     """So many random bytes."""
     cache: ParseCache
     seconds: float = WRITE_SECONDS
     """How long the repository's server may take for each thing that it is asked."""
     stopped: Callable[[], bool] = never
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """How it waits before a further try, in a loop of its own."""
     _asked: list[_Asked] = field(default_factory=list)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: Checked | None = None
@@ -193,7 +194,6 @@ class Writing:
             branch,
             estate.operator,
             estate.now,
-            estate.sleep,
             estate.chance,
             estate.store,
             stopped=stopped,
@@ -247,9 +247,11 @@ class Writing:
             if not moved:
                 _settle(stack)
                 return
+            if self.stopped():
+                break
             await self.sleep(pause * (0.5 + self.chance(1)[0] / 512))
             pause = min(2 * pause, LONGEST_PAUSE)
-        why = f"somebody else wrote to the branch each of {TRIES} times just before this could: {moved}"
+        why = f"somebody else wrote to the branch each time just before this could: {moved}"
         for one in batch:
             one.result = Failed(why, "run it again")
 
