@@ -118,6 +118,11 @@ def settings(manifest: Manifest) -> Settings:
             if name in making.vendors
         },
         roles=dict(manifest.roles),
+        set_by={
+            name: definition.set_by
+            for name, definition in manifest.tag_definitions.items()
+            if definition.set_by is not None
+        },
     )
 
 

@@ -30,9 +30,10 @@ from msgspec.structs import replace
 from hanse.desired.folders import is_below, named_folders
 from hanse.desired.intent import Term
 from hanse.desired.kinds import AccessRow, Document, Grant, LandingZone, Organization, Project, Workspace
-from hanse.desired.load import glob, is_manifest
+from hanse.desired.load import is_manifest
 from hanse.desired.manifest import id_of
 from hanse.desired.names import Names
+from hanse.desired.paths import glob
 from hanse.desired.source import document_source, file_source, term_source
 from hanse.desired.terms import read_term
 from hanse.foundation.canonical import digest

@@ -16,6 +16,7 @@ from hanse.desired.grants import check_access
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, Project, TenantRow, Workspace
 from hanse.desired.manifest import Id, Manifest, id_of
 from hanse.desired.report import Report
+from hanse.desired.trust import check_trust
 from hanse.foundation.time import Invalid, parse_zone
 
 
@@ -44,6 +45,7 @@ def check(manifest: Manifest, now: datetime) -> list[Finding]:
     for project in manifest.projects.values():
         _project(report, project)
     check_access(report, now)
+    check_trust(report, now)
     return report.findings
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from hanse.desired.intent import Term
-from hanse.desired.kinds import LocalChanges, Operator, Organization, Role
+from hanse.desired.kinds import LocalChanges, Operator, Organization, Role, Who
 from hanse.foundation.canonical import digest_bytes, encode
 
 
@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True):
     """By the workspace's oldest name, where there are any."""
     platforms: dict[str, PlatformSettings] = {}
     roles: dict[str, Role] = {}
+    set_by: dict[str, Who] = {}
+    """Who may set a tag, of the tags for which that is said."""
 
     def encode(self) -> bytes:
         """The settings as a blob: canonical JSON."""
