@@ -24,6 +24,8 @@ class Repository(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """Empty: the branch that HEAD names."""
     trust_root: str = ""
     """A file of allowed signers (ssh-keygen's format), outside the repository."""
+    trust_root_gpg: str = ""
+    """A file of armoured OpenPGP public keys, outside the repository."""
 
 
 class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -53,6 +55,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     credentials: dict[str, CredentialBinding] = {}
     approvers: tuple[str, ...] = ()
     """Operating-system accounts that may approve, until the organisation itself says who may."""
+    accounts: dict[str, str] = {}
+    """Operating-system accounts, and the principal whose each is."""
     store: str = ""
     """The SQLite file; empty: `hanse.db` in the user's data folder."""
     serve: Serve = Serve()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from hanse.desired.kinds import Organization, ProtectedPaths, Signer, Who
 from hanse.desired.terms import BadTime, read_interval
 from hanse.desired.trust import key_of, protections
 from hanse.foundation.keys import PublicKey
-from hanse.foundation.time import Invalid, parse_zone
+from hanse.foundation.time import parse_zone
 from hanse.model import Verdict
 
 SHORT = 8
@@ -65,6 +66,7 @@ class _Wrong(NamedTuple):
     code: str
     what: str
     advice: str
+    """Empty: sign it."""
 
 
 class Signers:
@@ -72,9 +74,9 @@ class Signers:
 
     def __init__(self, organization: Organization | None, directory: Directory, now: datetime) -> None:
         """Read the keys of an organisation; None where nothing is accepted yet."""
-        zone = parse_zone(organization.timezone if organization else "UTC")
+        zone = parse_zone(organization.timezone) if organization else None
         rows = organization.trust.signers if organization else ()
-        self._zone = parse_zone("UTC") if isinstance(zone, Invalid) else zone
+        self._zone = zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
         self._now = now
         self._directory = directory
         self._rows: dict[str, Signer] = {}
@@ -100,7 +102,7 @@ class Signers:
             return Signatory("root", verdict.root)
         if row is None:
             return _fault(Verdict("unknown-key", verdict.key), "")
-        interval = read_interval(row, self._zone)  # type: ignore[arg-type]
+        interval = read_interval(row, self._zone)
         start, end = (None, None) if isinstance(interval, BadTime) else interval
         if start is not None and self._now < start:
             what = f"is signed by {name}, whose key counts only from {row.from_} on"
@@ -115,8 +117,9 @@ class Signers:
             return _Wrong("disabled-signer", what, "have it signed by somebody else")
         return Signatory("user", name)
 
-    def refusals(self, evidence: Iterable[Evidence], rules: Rules) -> list[Refusal]:
-        """Every reason why one of these commits is not to be accepted."""
+    def refusals(self, evidence: Iterable[Evidence], rules: Rules, since: str = "") -> list[Refusal]:
+        """Every reason why one of these commits, which follow on `since`, is not to be accepted."""
+        sign = _SIGN_ALL.format(since[:SHORT]) if since else _SIGN_LAST
         found: list[Refusal] = []
         for one in evidence:
             who = self._read(one.verdict)
@@ -127,7 +130,10 @@ class Signers:
                 if who.kind != "root"
                 else []
             )
-            found += [Refusal(one.commit, w.code, f"commit {_called(one)} {w.what}", w.advice) for w in wrong]
+            found += [
+                Refusal(one.commit, w.code, f"commit {_called(one)} {w.what}", w.advice or sign)
+                for w in wrong
+            ]
         return found
 
 
@@ -191,14 +197,15 @@ def _called(one: Evidence) -> str:
     return f"{one.commit[:SHORT]} ({one.title})" if one.title else one.commit[:SHORT]
 
 
-_SIGN = "sign it, and all after it: git rebase --force-rebase --rebase-merges --gpg-sign COMMIT_BEFORE_IT"
+_SIGN_LAST = "sign it: git commit --amend --no-edit --gpg-sign"
+_SIGN_ALL = "sign it and what follows on it: git rebase --force-rebase --rebase-merges --gpg-sign {}"
 
 
 def _fault(verdict: Verdict, name: str) -> _Wrong:
     whose = f"the key {verdict.key}" if verdict.key else "a key"
     match verdict.fault:
         case "unsigned":
-            return _Wrong("unsigned", "is not signed", _SIGN)
+            return _Wrong("unsigned", "is not signed", "")
         case "bad":
             what = (
                 f"has a wrong signature: it was changed after {name or 'somebody'} signed it, or is a forgery"
@@ -213,8 +220,8 @@ def _fault(verdict: Verdict, name: str) -> _Wrong:
             return _Wrong("revoked-key", what, "find out who signed it; have it signed with another key")
         case "unreadable":
             what = "has a signature that is neither of OpenSSH nor of OpenPGP, or is damaged"
-            return _Wrong("unreadable-signature", what, _SIGN)
+            return _Wrong("unreadable-signature", what, "")
         case _:
             what = f"is signed with {whose}, which is no signer's"
-            advice = "have it signed by a signer; who can become one by a commit to Organization.trust that a signer signs"
+            advice = "have it signed by a signer; a signer can add this key to Organization.trust, in a commit before"
             return _Wrong("unknown-key", what, advice)

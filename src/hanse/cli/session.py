@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from hanse.cli.render import plain
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source
 from hanse.service.estate import Estate, Language
@@ -78,9 +79,14 @@ def leave(ctx: click.Context, job: Callable[[], int]) -> None:
 def complain(message: str, advice: str = "") -> None:
     """Say on standard error what is wrong and what to do."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
+    click.echo(_safe(message), err=True)
     if advice:
-        click.echo(f"  {advice}", err=True)
+        click.echo(f"  {_safe(advice)}", err=True)
+
+
+def _safe(text: str) -> str:
+    """Text of several lines that may hold what others wrote: it cannot steer a terminal."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def print_json(value: Any) -> None:
@@ -94,13 +100,13 @@ def print_diagnostics(diagnostics: list[Diagnostic], *, err: bool = False) -> No
     """Write findings, one or two lines each, with colours where the terminal has them."""
     for found in diagnostics:
         if found.place:
-            click.secho(f"{found.place}: ", bold=True, nl=False, err=err)
+            click.secho(f"{plain(found.place)}: ", bold=True, nl=False, err=err)
         click.secho(
             f"{found.severity}: ", fg="red" if found.severity == "error" else "yellow", nl=False, err=err
         )
-        click.echo(found.message, err=err)
+        click.echo(_safe(found.message), err=err)
         if found.advice:
-            click.secho(f"    {found.advice}", dim=True, err=err)
+            click.secho(f"    {_safe(found.advice)}", dim=True, err=err)
 
 
 def at_terminal() -> bool:

@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hanse.cli.render import SHORT, console, plain, remark_text
-from hanse.cli.session import ERROR, OK, print_json, run
+from hanse.cli.session import ERROR, OK, print_diagnostics, print_json, run
 from hanse.model import Tenant
 from hanse.ports.store import OwnerRow, Work
 from hanse.service.estate import Estate
 from hanse.service.status import State, status
+from hanse.service.trust import summary, told_refusals
 
 SOON = timedelta(minutes=10)
 
@@ -34,7 +35,8 @@ def command(ctx: click.Context, only: str, as_json: bool) -> None:
             print_json(_plain(state))
         else:
             _show(state, estate.now())
-        return ERROR if any(row.status.waits or row.accepted.held for row in state.rows) else OK
+        waits = any(row.status.waits or row.accepted.held for row in state.rows)
+        return ERROR if waits or state.refusals else OK
 
     run(ctx, job)
 
@@ -52,6 +54,9 @@ def _show(state: State, now: datetime) -> None:
         else ""
     )
     out.print(f"Manifest: {accepted}{ahead}")
+    if state.refusals:
+        out.print(f"[bold red]It cannot be accepted[/]: {summary(state.refusals)}")
+        print_diagnostics(told_refusals(state.refusals))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
         table.add_column(title, overflow="fold")
@@ -103,6 +108,7 @@ def _plain(state: State) -> object:
         "wanted": state.wanted,
         "accepted": state.head,
         "revocations": state.revocations,
+        "refusals": state.refusals,
         "owners": [
             {
                 "owner": str(row.owner),

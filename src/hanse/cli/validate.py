@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from hanse.cli.session import ERROR, OK, count, joined, leave, print_diagnostics, print_json
-from hanse.foundation.diagnostics import Diagnostic
-from hanse.service.validate import check_commit, check_worktree
+from hanse.service.validate import Checked, check_commit, check_worktree
 
 
 @click.command()
@@ -35,18 +34,20 @@ def command(ctx: click.Context, repository: str, commit: str, worktree: bool, as
             print_json({"commit": checked.commit, "diagnostics": checked.diagnostics})
         else:
             print_diagnostics(checked.diagnostics)
-            _summary(checked.diagnostics, len(checked.intents), checked.commit)
+            _summary(checked)
         return OK if checked.is_sound else ERROR
 
     leave(ctx, job)
 
 
-def _summary(diagnostics: list[Diagnostic], owners: int, commit: str) -> None:
-    errors = sum(found.severity == "error" for found in diagnostics)
-    warnings = len(diagnostics) - errors
-    where = f"commit {commit[:8]}" if commit else "the working tree"
+def _summary(checked: Checked) -> None:
+    errors = sum(found.severity == "error" for found in checked.diagnostics)
+    warnings = len(checked.diagnostics) - errors
+    where = f"commit {checked.commit[:8]}" if checked.commit else "the working tree"
     if errors:
         click.secho(f"{where}: {count(errors, 'error')}, {count(warnings, 'warning')}", fg="red", bold=True)
     else:
         click.secho(f"{where} is sound: ", fg="green", bold=True, nl=False)
-        click.echo(f"{count(owners, 'owner')} compiled, {count(warnings, 'warning')}")
+        click.echo(f"{count(len(checked.intents), 'owner')} compiled, {count(warnings, 'warning')}")
+        if checked.settings and not checked.settings.organization.trust.signers:
+            click.secho("It asks for no signatures: whoever can push decides (docs/trust.md)", dim=True)

@@ -38,7 +38,7 @@ from hanse.desired.source import document_source, file_source, term_source
 from hanse.desired.terms import read_term
 from hanse.foundation.canonical import digest
 from hanse.foundation.time import Invalid, parse_zone
-from hanse.model import Personal, Provenance
+from hanse.model import Personal, Provenance, Strength
 
 Documents = Callable[[str], Sequence[Document] | None]
 """The typed documents of a blob; None where anything in it is unsound (`load.sound_documents`).
@@ -57,7 +57,8 @@ class Decision(Struct, frozen=True):
     message: str
     """Its first line."""
     signer: str | None = None
-    """The principal whose signature was verified; None where there is none that is known."""
+    """The principal or machine whose signature was verified; None where there is none that is known."""
+    strength: Strength = "claimed-author"
 
 
 class FileChange(NamedTuple):
@@ -347,7 +348,7 @@ def _row(event: _Event) -> Provenance:
         author=Personal(decision.author),
         committer=Personal(decision.committer),
         message=Personal(decision.message),
-        strength="verified-signer" if decision.signer else "claimed-author",
+        strength=decision.strength,
         signer=Personal(decision.signer) if decision.signer else None,
         reason=Personal(event.reason) if event.reason else None,
     )

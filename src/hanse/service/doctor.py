@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hanse.desired.settings import Settings
 from hanse.ports.platform import Check, PlatformUnavailable
 from hanse.service.bootstrap import identity, named, zones
 from hanse.service.estate import Estate, Trouble, bound
+from hanse.service.propose import accepted_state
+from hanse.service.trust import asks_for_signatures
 from hanse.service.validate import Checked, check_commit
 
 
@@ -23,12 +26,21 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     if examine is None:
         raise Trouble(f"platforms of {platform.vendor} cannot be examined")
     declared = zones(checked.manifest, name)
+    _, accepted = await accepted_state(estate.store, await estate.store.head())
+    of_manifest, of_trust = _of_manifest(checked), _of_trust(estate, accepted)
     try:
         credential = bound(estate.config, platform)
     except PlatformUnavailable as error:
-        return [*_of_manifest(checked), Check("credential", "error", str(error), error.advice)]
+        return [*of_manifest, Check("credential", "error", str(error), error.advice), *of_trust]
     found: Sequence[Check] = await examine(credential, identity(checked.settings, platform), declared)
-    return [*_of_manifest(checked), *found]
+    return [*of_manifest, *found, *of_trust]
+
+
+def _of_trust(estate: Estate, accepted: Settings | None) -> list[Check]:
+    if asks_for_signatures(estate, accepted):
+        return []
+    said = "no commit needs a signature, so whoever can push to the repository decides who has access"
+    return [Check("trust", "warning", said, "docs/trust.md shows how to begin")]
 
 
 def _of_manifest(checked: Checked) -> list[Check]:

@@ -7,6 +7,8 @@ from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
 from hanse.service.estate import Estate, Trouble
+from hanse.service.propose import accepted_state
+from hanse.service.trust import decider
 
 
 async def revoke(
@@ -17,11 +19,7 @@ async def revoke(
     The next pass takes the access away; this only decides and journals it.
     """
     workspace, _, name = project.partition("/")
-    if estate.operator not in estate.config.approvers:
-        raise Trouble(
-            f"{estate.operator} may not revoke",
-            "who may is listed as `approvers` in server.yaml, by account name",
-        )
+    by = decider(estate, "revocation", *await accepted_state(estate.store, await estate.store.head()))
     owner = None
     async for row in estate.store.owners():
         intent = row.accepted.intent
@@ -47,7 +45,7 @@ async def revoke(
         subject_kind,
         subject,
         role,
-        Personal(estate.operator),
+        by,
         "local-operator",
         Personal(reason),
     )

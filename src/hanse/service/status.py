@@ -1,13 +1,16 @@
-"""What is wanted, accepted and applied, from the store alone."""
+"""What is wanted, accepted and applied, from the store and the repository alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hanse.accept.trust import Refusal
 from hanse.model import Owner, Tenant
 from hanse.ports.store import Head, OwnerRow, Work
 from hanse.service.estate import Estate, Trouble
+from hanse.service.propose import accepted_state
+from hanse.service.trust import untrusted
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class State:
     head: Head | None
     rows: list[OwnerRow]
     revocations: int
+    refusals: list[Refusal]
+    """Why the branch's head may not be accepted, by the trust of what is accepted."""
     work: Mapping[Owner, Work]
     """When `hanse serve` looks at an owner next, where it knows of a reason."""
 
@@ -39,10 +44,13 @@ async def status(estate: Estate, only: str = "") -> State:
     ]
     if only and not rows:
         raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
+    wanted, head = estate.source.head(branch), await estate.store.head()
+    directory, settings = await accepted_state(estate.store, head)
     return State(
-        estate.source.head(branch),
-        await estate.store.head(),
+        wanted,
+        head,
         rows,
         len(await estate.store.revocations()),
+        await untrusted(estate, wanted, head, directory, settings),
         await estate.store.work(),
     )
