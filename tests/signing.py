@@ -42,7 +42,11 @@ class Key:
         return done.stdout.strip()
 
     def commit(
-        self, folder: Path, files: dict[str, str | None] | None = None, message: str = "A change", **options: str
+        self,
+        folder: Path,
+        files: dict[str, str | None] | None = None,
+        message: str = "A change",
+        **options: str,
     ) -> str:
         """Commit files, signed; None removes one. Gives the commit's id."""
         for path, text in (files or {}).items():
@@ -53,7 +57,9 @@ class Key:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
         self.git(folder, "add", "--all")
-        self.git(folder, "commit", "--quiet", "--allow-empty", "--gpg-sign", f"--message={message}", **options)
+        self.git(
+            folder, "commit", "--quiet", "--allow-empty", "--gpg-sign", f"--message={message}", **options
+        )
         return self.git(folder, "rev-parse", "HEAD")
 
 
@@ -112,4 +118,6 @@ def gnupg(folder: Path) -> Iterator[Gpg]:
     try:
         yield Gpg(folder)
     finally:
-        subprocess.run(["gpgconf", "--homedir", str(folder), "--kill", "all"], check=False, capture_output=True)
+        subprocess.run(
+            ["gpgconf", "--homedir", str(folder), "--kill", "all"], check=False, capture_output=True
+        )

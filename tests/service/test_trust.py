@@ -49,6 +49,7 @@ def organization(*signers: str, more: str = "") -> str:
     return f"{manifest.ORGANIZATION}trust:\n  signers:\n{''.join(signers)}{more}"
 
 
+ALL_ADAS = "  protected:\n    - {paths: ['**'], changedBy: {users: [u-1]}}\n"
 PROTECTED = """\
   protected:
     - {paths: ["**"], changedBy: {groups: [shop-admins], machines: [forge]}}
@@ -185,7 +186,9 @@ def test_a_key_counts_in_its_own_time_by_the_servers_clock(applied: World, keys:
     until = signer("user: u-3", keys.carl, "      from: 2026-06-10\n      until: 2026-06-20\n")
     applied.commit({"organization.yaml": organization(signer("user: u-1", keys.ada), until)})
     accepted(applied)
-    keys.carl.commit(applied.repository, {manifest.TRIAL_FILE: EVERYBODYS}, GIT_COMMITTER_DATE="2026-06-15T00:00Z")
+    keys.carl.commit(
+        applied.repository, {manifest.TRIAL_FILE: EVERYBODYS}, GIT_COMMITTER_DATE="2026-06-15T00:00Z"
+    )
     assert "is signed by u-3, whose key counts only from 2026-06-10 on" in refused(applied)
     applied.clock.advance(days=30)
     assert "is signed by u-3, whose key counted until 2026-06-20" in refused(applied)
@@ -227,7 +230,9 @@ def test_the_root_of_trust_is_asked_first_and_helps_when_all_keys_are_lost(world
     assert result.exit_code == 1
     assert "is not signed" in result.output
     assert world.writes == []
-    own = organization(signer("user: u-1", keys.ada), more="  protected:\n    - {paths: ['**'], changedBy: {users: [u-1]}}\n")
+    own = organization(
+        signer("user: u-1", keys.ada), more="  protected:\n    - {paths: ['**'], changedBy: {users: [u-1]}}\n"
+    )
     second = keys.root.commit(world.repository, {"organization.yaml": own})
     assert world.run("apply", "--yes", "--first", second).exit_code == 0
     keys.root.commit(world.repository, {"organization.yaml": own + "# Ada lost her key\n"})
@@ -263,7 +268,8 @@ def test_a_protected_file_is_changed_only_by_who_may(trusted: World, keys: Keys)
     keys.carl.commit(trusted.repository, {"platforms.yaml": manifest.PLATFORMS + "# mine\n"})
     told = refused(trusted)
     assert (
-        "changes platforms.yaml, which only group shop-admins or machine forge may; it is signed by u-3" in told
+        "changes platforms.yaml, which only group shop-admins or machine forge may; it is signed by u-3"
+        in told
     )
     keys.blaise.git(trusted.repository, "commit", "--quiet", "--amend", "--gpg-sign", "--no-edit")
     accepted(trusted)
@@ -297,7 +303,9 @@ def test_a_merge_the_wrong_way_round_undoes_no_protected_change(trusted: World, 
     accepted(trusted)
     trusted.git("reset", "--quiet", "--hard", base)
     keys.carl.commit(trusted.repository, {manifest.TRIAL_FILE: EVERYBODYS})
-    keys.carl.git(trusted.repository, "merge", "--quiet", "-s", "ours", "--gpg-sign", kept, "-m", "Merge main")
+    keys.carl.git(
+        trusted.repository, "merge", "--quiet", "-s", "ours", "--gpg-sign", kept, "-m", "Merge main"
+    )
     assert "changes platforms.yaml" in refused(trusted)
     keys.ada.git(trusted.repository, "commit", "--quiet", "--amend", "--gpg-sign", "--no-edit")
     accepted(trusted)
@@ -384,7 +392,9 @@ def test_an_unrelated_history_is_told_as_one(trusted: World, keys: Keys) -> None
     trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
     trusted.git("branch", "--quiet", "-f", "main", "other")
     assert "is not signed" in refused(trusted)
-    keys.ada.git(trusted.repository, "commit", "--quiet", "--amend", "--gpg-sign", "-m", "A beginning", "--all")
+    keys.ada.git(
+        trusted.repository, "commit", "--quiet", "--amend", "--gpg-sign", "-m", "A beginning", "--all"
+    )
     trusted.git("branch", "--quiet", "-f", "main", "other")
     assert "the two have nothing in common" in refused(trusted)
 
@@ -427,7 +437,11 @@ async def test_who_may_take_away_is_declared_too(trusted: World, keys: Keys) -> 
 
 def test_a_signature_tells_who_decided_and_a_machine_only_vouches(trusted: World, keys: Keys) -> None:
     strengths = {}
-    for key, text in ((keys.ada, LIVE), (keys.blaise, LIVE.replace("live", "test")), (keys.forge, manifest.WEB)):
+    for key, text in (
+        (keys.ada, LIVE),
+        (keys.blaise, LIVE.replace("live", "test")),
+        (keys.forge, manifest.WEB),
+    ):
         commit = key.commit(trusted.repository, {manifest.WEB_FILE: text})
         rows = asyncio.run(trusted.plan()).provenance.values()
         row = next(row for row in rows if row.commit == commit)

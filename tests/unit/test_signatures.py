@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -71,7 +70,7 @@ def rewritten(folder: Path, commit: str, old: str, new: str) -> str:
 
 def written(folder: Path, raw: bytes) -> str:
     """A commit of just these bytes."""
-    command = ["git", "-C", folder, "hash-object", "-t", "commit", "-w", "--stdin"]
+    command = ["git", "-C", str(folder), "hash-object", "-t", "commit", "-w", "--stdin"]
     return subprocess.run(command, check=True, capture_output=True, input=raw).stdout.decode().strip()
 
 
@@ -253,7 +252,9 @@ def test_neither_a_users_keyring_nor_any_configuration_counts(
     assert not (tmp_path / "home").exists()
 
 
-def test_nothing_is_left_behind(folder: Path, ann: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_behind(
+    folder: Path, ann: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -264,11 +265,8 @@ def test_nothing_is_left_behind(folder: Path, ann: Key, tmp_path: Path, monkeypa
 
 
 def _agents() -> set[str]:
-    return {
-        entry
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and _command(entry).startswith(("gpg-agent", "dirmngr", "keyboxd"))
-    }
+    processes = {entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    return {pid for pid in processes if _command(pid).startswith(("gpg-agent", "dirmngr", "keyboxd"))}
 
 
 def _agents_of(home: str) -> set[str]:

@@ -114,6 +114,10 @@ class Repository:
             path = _text(name)
             if path.endswith(suffixes or ""):
                 mode, _, blob, size = about.decode().split()
+                if size == "BAD":
+                    raise GitError(
+                        f"{self.folder} lacks the content of {path}", "clone it whole: no --filter"
+                    )
                 entries[path] = Entry(mode, blob, 0 if size == "-" else int(size))
         return entries
 
@@ -184,6 +188,7 @@ class Repository:
         """
         self._check_complete()
         options = ("-r", "-z", "--root", "--always", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        options += ("--ignore-submodules=none",)  # else .gitmodules could hide a change, or end it with a mistake
         output = self._git(
             "diff-tree", "--stdin", "--diff-merges=first-parent", *options, lines=id_lines(commits)
         )
