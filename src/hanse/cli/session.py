@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -91,9 +92,16 @@ def _safe(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Write a value as indented JSON on standard output."""
-    sys.stdout.write(
-        msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode() + "\n"
-    )
+    text = msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2)
+    sys.stdout.write(safe_json(text) + "\n")
+
+
+def safe_json(data: bytes) -> str:
+    """JSON as text that means the same and cannot steer a terminal either."""
+    text = data.decode()
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def print_diagnostics(diagnostics: list[Diagnostic], *, err: bool = False) -> None:

@@ -188,9 +188,9 @@ class Repository:
         """
         self._check_complete()
         options = ("-r", "-z", "--root", "--always", "--no-abbrev", "--no-renames", "--no-ext-diff")
-        options += ("--ignore-submodules=none",)  # else .gitmodules could hide a change, or end it with a mistake
+        whole = "--ignore-submodules=none"  # else .gitmodules could hide a change, or end it with a mistake
         output = self._git(
-            "diff-tree", "--stdin", "--diff-merges=first-parent", *options, lines=id_lines(commits)
+            "diff-tree", "--stdin", "--diff-merges=first-parent", whole, *options, lines=id_lines(commits)
         )
         changes: dict[str, list[Change]] = {}
         tokens = iter(output.split(b"\0")[:-1])

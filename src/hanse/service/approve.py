@@ -8,8 +8,9 @@ from datetime import timedelta
 from hanse.accept import deletion_subject
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Approval, Personal, Rule
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
-from hanse.service.propose import accepted_state, propose
+from hanse.service.propose import propose
 from hanse.service.trust import decider
 
 SHORTEST_PREFIX = 6

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hanse.desired.settings import Settings
 from hanse.ports.platform import Check, PlatformUnavailable
+from hanse.service.accepted import accepted_state
 from hanse.service.bootstrap import identity, named, zones
 from hanse.service.estate import Estate, Trouble, bound
-from hanse.service.propose import accepted_state
-from hanse.service.trust import asks_for_signatures
+from hanse.service.trust import asks_for_signatures, untrusted
 from hanse.service.validate import Checked, check_commit
 
 
@@ -26,8 +25,7 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     if examine is None:
         raise Trouble(f"platforms of {platform.vendor} cannot be examined")
     declared = zones(checked.manifest, name)
-    _, accepted = await accepted_state(estate.store, await estate.store.head())
-    of_manifest, of_trust = _of_manifest(checked), _of_trust(estate, accepted)
+    of_manifest, of_trust = _of_manifest(checked), await _of_trust(estate, commit)
     try:
         credential = bound(estate.config, platform)
     except PlatformUnavailable as error:
@@ -36,9 +34,12 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     return [*of_manifest, *found, *of_trust]
 
 
-def _of_trust(estate: Estate, accepted: Settings | None) -> list[Check]:
-    if asks_for_signatures(estate, accepted):
-        return []
+async def _of_trust(estate: Estate, commit: str) -> list[Check]:
+    head = await estate.store.head()
+    directory, settings = await accepted_state(estate.store, head)
+    if asks_for_signatures(estate, settings):
+        refusals = await untrusted(estate, commit, head, directory, settings)
+        return [Check("trust", "error", refusal.message, refusal.advice) for refusal in refusals[:1]]
     said = "no commit needs a signature, so whoever can push to the repository decides who has access"
     return [Check("trust", "warning", said, "docs/trust.md shows how to begin")]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from msgspec.structs import replace
 
 from hanse.accept import Acceptance, Subtraction, Trip, judge
@@ -18,7 +17,8 @@ from hanse.foundation.diagnostics import Diagnostic
 from hanse.journal.events import Event, GuardTripped, OrganizationAccepted
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner
-from hanse.ports.store import Head, OwnerRow, Store
+from hanse.ports.store import Head, OwnerRow
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
 from hanse.service.trust import summary, told_refusals, untrusted
 from hanse.service.validate import Checked, check_commit
@@ -151,16 +151,6 @@ def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation])
         for intent in intents
         for term in set(intent.grants) - set(subtraction.apply(intent).grants)
     )
-
-
-async def accepted_state(store: Store, head: Head | None) -> tuple[Directory, Settings | None]:
-    """The directory and the settings that are accepted now. Raises StoreError."""
-    if head is None:
-        return Directory(), None
-    people, settings = await store.blob(head.directory), await store.blob(head.settings)
-    assert people is not None, "an acceptance keeps its directory"
-    assert settings is not None, "an acceptance keeps its settings"
-    return msgspec.json.decode(people, type=Directory), Settings.decode(settings)
 
 
 async def accept(estate: Estate, proposal: Proposal) -> None:

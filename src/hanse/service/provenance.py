@@ -9,9 +9,9 @@ from hanse.desired.load import is_manifest
 from hanse.desired.provenance import Decision, FileChange, Reader, State
 from hanse.model import Provenance
 from hanse.ports.source import Commit, Source
+from hanse.service.accepted import accepted_state
 from hanse.service.documents import Documents
 from hanse.service.estate import Estate
-from hanse.service.propose import accepted_state
 
 BATCH = 200
 """Commits whose changed files are held in memory at once."""

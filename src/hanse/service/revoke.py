@@ -6,8 +6,8 @@ from hanse.desired.intent import SubjectKind
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
-from hanse.service.propose import accepted_state
 from hanse.service.trust import decider
 
 

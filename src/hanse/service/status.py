@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hanse.accept.trust import Refusal
 from hanse.model import Owner, Tenant
 from hanse.ports.store import Head, OwnerRow, Work
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
-from hanse.service.propose import accepted_state
 from hanse.service.trust import untrusted
 
 

@@ -15,6 +15,7 @@ from hanse.foundation.diagnostics import Diagnostic, error
 from hanse.model import Personal, Rule
 from hanse.ports.source import Change, Commit
 from hanse.ports.store import Head
+from hanse.service.accepted import accepted_state
 from hanse.service.documents import Documents
 from hanse.service.estate import Estate, Trouble
 
@@ -52,6 +53,14 @@ async def untrusted(
         return signers.refusals(evidence, rules)
     evidence = await _evidence(estate, commit, head.commit, signers, settings)
     return signers.refusals(evidence, rules, head.commit)
+
+
+async def must_be_trusted(estate: Estate, commit: str) -> None:
+    """Raise Trouble where a commit may not be accepted: nobody is to act on what it says."""
+    head = await estate.store.head()
+    refusals = await untrusted(estate, commit, head, *await accepted_state(estate.store, head))
+    if refusals:
+        raise Trouble(refusals[0].message, refusals[0].advice)
 
 
 async def _evidence(
