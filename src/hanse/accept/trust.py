@@ -106,7 +106,7 @@ class Signers:
         start, end = (None, None) if isinstance(interval, BadTime) else interval
         if start is not None and self._now < start:
             what = f"is signed by {name}, whose key counts only from {row.from_} on"
-            return _Wrong("key-out-of-time", what, "wait for that, or have it signed by somebody else")
+            return _Wrong("key-out-of-time", what, "have it signed by somebody else, or run `hanse apply` then")
         if end is not None and end <= self._now:
             what = f"is signed by {name}, whose key counted until {row.until}"
             return _Wrong("key-out-of-time", what, "have it signed with a key that counts now")
