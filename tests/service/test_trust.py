@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hanse import git
 from hanse.journal.events import ApprovalGiven, GrantRevoked, OrganizationAccepted
 from hanse.service.estate import Trouble
 from service import manifest
@@ -397,6 +398,40 @@ def test_an_unrelated_history_is_told_as_one(trusted: World, keys: Keys) -> None
     )
     trusted.git("branch", "--quiet", "-f", "main", "other")
     assert "the two have nothing in common" in refused(trusted)
+
+
+def test_another_repository_in_its_place_changes_nothing(trusted: World, keys: Keys) -> None:
+    """The accepted commit is not even known any more; what it brought stays in force."""
+    old = trusted.repository.rename(trusted.folder / "old")
+    files = {path: text.encode() for path, text in manifest.FILES.items() if path != manifest.SEA_FILE}
+    git.init(trusted.repository, files, "Another beginning", git.Author("Eve", "eve@example.org"))
+    trusted.join_by_hand("shop-web-admin", "u-8")
+    trusted.leave_by_hand("shop-web-user", "u-3")
+    assert "is not signed" in refused(trusted)
+    assert "u-8" not in trusted.members("shop-web-admin")
+    assert "u-3" in trusted.members("shop-web-user")
+    assert "lab-sea" in trusted.names("spaces")
+    keys.ada.git(
+        trusted.repository, "commit", "--quiet", "--amend", "--gpg-sign", "-m", "A beginning", "--all"
+    )
+    assert "the two have nothing in common" in refused(trusted)
+    assert old.exists()
+
+
+async def test_a_disabled_signer_is_nobody_though_a_guard_holds_what_they_have(
+    trusted: World, keys: Keys
+) -> None:
+    people = "---\n".join(map(manifest.user, manifest.PEOPLE))
+    gone = people.replace("name: u-1\n", "name: u-1\nstate: disabled\n")
+    gone = gone.replace("name: u-2\n", "name: u-2\nstate: disabled\n")
+    keys.blaise.commit(trusted.repository, {"people.yaml": gone})
+    await trusted.apply()
+    assert trusted.members("shop-web-admin") == {"u-1", "u-2"}  # the last admins of their workspace
+    commit = keys.ada.commit(trusted.repository, {"people.yaml": people})
+    planned = await trusted.plan()
+    assert planned.proposal.checked is None
+    assert "u-1, who is disabled" in planned.proposal.diagnostics[0].message
+    assert await trusted.head() != commit
 
 
 # --- who says yes -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanse.accept.tags import touched_tags
-from hanse.accept.trust import Evidence, Rules, Signatory, Signers, may, words
+from hanse.accept.trust import Evidence, Signatory, Signers, may, words
 from hanse.desired.intent import Directory, Person
 from hanse.desired.kinds import (
     Organization,
@@ -20,6 +20,7 @@ from hanse.desired.kinds import (
     Who,
     Workspace,
 )
+from hanse.desired.settings import Settings
 from hanse.model import Verdict
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -30,18 +31,19 @@ GOOD = Verdict(key=PRINT)
 TEAM = Who(groups=("team",))
 
 
-def signers(row: Signer | None = None, people: Directory = PEOPLE) -> Signers:
-    rows = (row or Signer(user="u-1", ssh=ONE),)
-    organization = Organization(
-        api_version="hanse/v1", name="example", timezone="Europe/Berlin", trust=Trust(signers=rows)
-    )
-    return Signers(organization, people, NOW)
+def signers(
+    row: Signer | None = None,
+    *protected: ProtectedPaths,
+    set_by: dict[str, Who] | None = None,
+    disabled: tuple[str, ...] = (),
+) -> Signers:
+    trust = Trust(signers=(row or Signer(user="u-1", ssh=ONE),), protected=protected)
+    organization = Organization(api_version="hanse/v1", name="example", timezone="Europe/Berlin", trust=trust)
+    return Signers(Settings(organization, set_by=set_by or {}, disabled=disabled), PEOPLE, NOW)
 
 
-def codes(
-    found: Signers, evidence: Evidence, *rows: ProtectedPaths, set_by: dict[str, Who] | None = None
-) -> list[str]:
-    return [refusal.code for refusal in found.refusals([evidence], Rules(rows, set_by or {}))]
+def codes(found: Signers, evidence: Evidence) -> list[str]:
+    return [refusal.code for refusal in found.refusals([evidence])]
 
 
 def test_a_good_signature_of_somebody_active_is_all_that_is_needed() -> None:
@@ -76,6 +78,11 @@ def test_who_is_disabled_or_unknown_is_nobody() -> None:
         assert not may(Who(users=(name,), groups=("team",)), Signatory("user", name), PEOPLE)
 
 
+def test_who_was_declared_disabled_is_nobody_though_a_guard_holds_what_they_have() -> None:
+    assert PEOPLE.people["u-1"].active
+    assert codes(signers(disabled=("u-1", "u-9")), Evidence("c", GOOD)) == ["disabled-signer"]
+
+
 def test_before_the_first_acceptance_only_the_root_counts() -> None:
     first = Signers(None, Directory(), NOW)
     assert codes(first, Evidence("c", GOOD)) == ["unknown-key"]
@@ -85,12 +92,12 @@ def test_before_the_first_acceptance_only_the_root_counts() -> None:
 def test_the_root_may_change_what_is_protected_and_a_machine_only_what_is_its() -> None:
     row = ProtectedPaths(paths=("a",), changed_by=Who(users=("u-1",)))
     evidence = Evidence("c", Verdict(key=PRINT, root="root"), ("a/b",), ("t",))
-    assert codes(signers(), evidence, row, set_by={"t": Who()}) == []
-    forge = signers(Signer(machine="forge", ssh=ONE))
+    assert codes(signers(None, row, set_by={"t": Who()}), evidence) == []
+    forge = Signer(machine="forge", ssh=ONE)
     evidence = Evidence("c", GOOD, ("a/b",), ("t",))
-    assert codes(forge, evidence, row, set_by={"t": Who()}) == ["protected-path", "protected-tag"]
+    assert codes(signers(forge, row, set_by={"t": Who()}), evidence) == ["protected-path", "protected-tag"]
     row = ProtectedPaths(paths=("a",), changed_by=Who(machines=("forge",)))
-    assert codes(forge, evidence, row, set_by={"t": Who(machines=("forge",))}) == []
+    assert codes(signers(forge, row, set_by={"t": Who(machines=("forge",))}), evidence) == []
 
 
 def test_a_person_is_not_a_machine_of_the_same_name() -> None:
@@ -102,7 +109,7 @@ def test_a_person_is_not_a_machine_of_the_same_name() -> None:
 def test_many_files_are_told_in_few_words() -> None:
     row = ProtectedPaths(paths=("**",), changed_by=Who())
     evidence = Evidence("c0ffee0042", GOOD, tuple(f"f{i}" for i in range(9)), title='"x" by y')
-    (refusal,) = signers().refusals([evidence], Rules((row,), {}), since="abcdef0123")
+    (refusal,) = signers(None, row).refusals([evidence], since="abcdef0123")
     assert refusal.message == (
         'commit c0ffee00 ("x" by y) changes f0, f1, f2 and 6 more, which only nobody may; it is signed by u-1'
     )
@@ -124,29 +131,28 @@ def test_nothing_passes_that_would_not_pass_alone(
     many: list[Evidence], protected: list[ProtectedPaths]
 ) -> None:
     """One commit neither helps nor harms another, and adding a change never mends a refusal."""
-    rules, found = Rules(protected, {}), signers()
-    alone = [refusal for one in many for refusal in found.refusals([one], rules)]
-    assert found.refusals(many, rules) == alone
+    found = signers(None, *protected)
+    alone = [refusal for one in many for refusal in found.refusals([one])]
+    assert found.refusals(many) == alone
     for one in many:
         wider = Evidence(one.commit, one.verdict, (*one.paths, "groups.yaml"))
-        assert bool(found.refusals([wider], rules)) >= bool(found.refusals([one], rules))
+        assert bool(found.refusals([wider])) >= bool(found.refusals([one]))
 
 
 @given(verdicts, st.lists(paths).map(tuple), rows)
 def test_what_passes_is_signed_by_somebody_who_may(
     verdict: Verdict, changed: tuple[str, ...], protected: list[ProtectedPaths]
 ) -> None:
-    found = signers()
-    if not found.refusals([Evidence("c", verdict, changed)], Rules(protected, {})):
+    if not signers(None, *protected).refusals([Evidence("c", verdict, changed)]):
         assert verdict == GOOD
         for path in changed:
-            last = [row for row in protected if Rules([row], {}) and _matches(row, path)][-1:]
+            last = [row for row in protected if _matches(row, path)][-1:]
             assert all(may(row.changed_by, Signatory("user", "u-1"), PEOPLE) for row in last)
 
 
 def _matches(row: ProtectedPaths, path: str) -> bool:
     nobody = ProtectedPaths(paths=row.paths, changed_by=Who())
-    return bool(signers().refusals([Evidence("c", GOOD, (path,))], Rules([nobody], {})))
+    return bool(signers(None, nobody).refusals([Evidence("c", GOOD, (path,))]))
 
 
 def project(name: str, workspace: str = "shop", formerly: tuple[str, ...] = (), **tags: object) -> Project:

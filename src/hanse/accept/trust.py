@@ -7,15 +7,17 @@ the server's clock: the dates in a commit are claims. The trust root of the serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hanse.desired.intent import Directory
-from hanse.desired.kinds import Organization, ProtectedPaths, Signer, Who
+from hanse.desired.kinds import Signer, Who
+from hanse.desired.settings import Settings
 from hanse.desired.terms import BadTime, read_interval
 from hanse.desired.trust import key_of, protections
 from hanse.foundation.keys import PublicKey
@@ -72,13 +74,14 @@ class _Wrong(NamedTuple):
 class Signers:
     """Whose signatures count, as was accepted last."""
 
-    def __init__(self, organization: Organization | None, directory: Directory, now: datetime) -> None:
+    def __init__(self, settings: Settings | None, directory: Directory, now: datetime) -> None:
         """Read the keys of an organisation; None where nothing is accepted yet."""
-        zone = parse_zone(organization.timezone) if organization else None
-        rows = organization.trust.signers if organization else ()
+        zone = parse_zone(settings.organization.timezone) if settings else None
+        rows = settings.organization.trust.signers if settings else ()
         self._zone = zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
         self._now = now
-        self._directory = directory
+        self._directory = as_declared(directory, settings)
+        self._rules = _Rules(settings)
         self._rows: dict[str, Signer] = {}
         self.keys: list[PublicKey] = []
         """All keys that are declared, whether they count now or not."""
@@ -106,7 +109,9 @@ class Signers:
         start, end = (None, None) if isinstance(interval, BadTime) else interval
         if start is not None and self._now < start:
             what = f"is signed by {name}, whose key counts only from {row.from_} on"
-            return _Wrong("key-out-of-time", what, "have it signed by somebody else, or run `hanse apply` then")
+            return _Wrong(
+                "key-out-of-time", what, "have it signed by somebody else, or run `hanse apply` then"
+            )
         if end is not None and end <= self._now:
             what = f"is signed by {name}, whose key counted until {row.until}"
             return _Wrong("key-out-of-time", what, "have it signed with a key that counts now")
@@ -117,7 +122,7 @@ class Signers:
             return _Wrong("disabled-signer", what, "have it signed by somebody else")
         return Signatory("user", name)
 
-    def refusals(self, evidence: Iterable[Evidence], rules: Rules, since: str = "") -> list[Refusal]:
+    def refusals(self, evidence: Iterable[Evidence], since: str = "") -> list[Refusal]:
         """Every reason why one of these commits, which follow on `since`, is not to be accepted."""
         sign = _SIGN_ALL.format(since[:SHORT]) if since else _SIGN_LAST
         found: list[Refusal] = []
@@ -126,7 +131,7 @@ class Signers:
             wrong = (
                 [who]
                 if isinstance(who, _Wrong)
-                else list(rules.broken(one, who, self._directory))
+                else list(self._rules.broken(one, who, self._directory))
                 if who.kind != "root"
                 else []
             )
@@ -137,13 +142,12 @@ class Signers:
         return found
 
 
-class Rules:
+class _Rules:
     """Who may change what, as was accepted last."""
 
-    def __init__(self, protected: Sequence[ProtectedPaths], set_by: Mapping[str, Who]) -> None:
-        """Take the rows of protected paths, and who may set tags."""
-        self._protection = protections(protected)
-        self._set_by = set_by
+    def __init__(self, settings: Settings | None) -> None:
+        self._protection = protections(settings.organization.trust.protected if settings else ())
+        self._set_by = settings.set_by if settings else {}
 
     def broken(self, one: Evidence, who: Signatory, directory: Directory) -> Iterator[_Wrong]:
         """What a commit does that its signer may not."""
@@ -166,6 +170,17 @@ class Rules:
 
 
 _BY_WHO_MAY = "have it signed by one of them, or leave that change out"
+
+
+def as_declared(directory: Directory, settings: Settings | None) -> Directory:
+    """The people with those disabled who were declared so, whatever of theirs a guard holds."""
+    known = [
+        directory.people[name] for name in (settings.disabled if settings else ()) if name in directory.people
+    ]
+    if not known:
+        return directory
+    people = directory.people | {person.name: replace(person, active=False) for person in known}
+    return Directory(people, directory.groups)
 
 
 def may(who: Who, signatory: Signatory, directory: Directory) -> bool:

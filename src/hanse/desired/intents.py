@@ -27,6 +27,7 @@ from hanse.desired.kinds import (
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Pace, PlatformSettings, Settings
 from hanse.desired.terms import sort_key
+from hanse.desired.trust import disabled
 from hanse.model import Owner, Personal, Tenant, WorkspaceOn
 
 
@@ -123,6 +124,7 @@ def settings(manifest: Manifest) -> Settings:
             for name, definition in manifest.tag_definitions.items()
             if definition.set_by is not None
         },
+        disabled=disabled(manifest),
     )
 
 

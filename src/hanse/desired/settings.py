@@ -52,6 +52,8 @@ class Settings(Struct, frozen=True):
     roles: dict[str, Role] = {}
     set_by: dict[str, Who] = {}
     """Who may set a tag, of the tags for which that is said."""
+    disabled: tuple[str, ...] = ()
+    """Of those whom trust names: who is disabled. A guard may hold what they have, and never what they may do here."""
 
     def encode(self) -> bytes:
         """The settings as a blob: canonical JSON."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from hanse.desired.findings import Steps
 from hanse.desired.kinds import Organization, ProtectedPaths, Signer, Who
-from hanse.desired.manifest import Id, id_of
+from hanse.desired.manifest import Id, Manifest, id_of
 from hanse.desired.paths import glob
 from hanse.desired.report import Report
 from hanse.desired.terms import BadTime, read_interval
@@ -23,6 +23,27 @@ def protections(rows: Sequence[ProtectedPaths]) -> Callable[[str], ProtectedPath
     """What answers for a file which row says who may change it: the last one that matches, if any does."""
     patterns = [(glob(row.paths), row) for row in reversed(rows)]
     return lambda path: next((row for pattern, row in patterns if pattern.fullmatch(path)), None)
+
+
+def disabled(manifest: Manifest) -> tuple[str, ...]:
+    """Who is disabled, of those whom the organisation's trust and the tags' rules name."""
+    organization = manifest.organization
+    signers = organization.trust.signers if organization else ()
+    named = {signer.user for signer in signers if signer.user}
+    for who in _all_who(manifest):
+        named.update(who.users)
+        for name in who.groups:
+            group = manifest.groups.get(name)
+            named.update(group.members if group else ())
+    users = (manifest.users.get(name) for name in sorted(named))
+    return tuple(user.name for user in users if user is not None and user.state == "disabled")
+
+
+def _all_who(manifest: Manifest) -> list[Who]:
+    organization = manifest.organization
+    who = [row.changed_by for row in organization.trust.protected] if organization else []
+    who += [one for _, one in _approvers(organization)] if organization else []
+    return who + [tag.set_by for tag in manifest.tag_definitions.values() if tag.set_by is not None]
 
 
 def check_trust(report: Report, now: datetime) -> None:
@@ -137,9 +158,7 @@ def _people(report: Report, identity: Id, steps: Steps, who: Who) -> set[str] | 
 def _unprotected(report: Report, organization: Organization) -> None:
     """Warn where any signer could write himself into those who may."""
     trust, manifest = organization.trust, report.manifest
-    who = [row.changed_by for row in trust.protected]
-    who += [one for _, one in _approvers(organization)]
-    who += [tag.set_by for tag in manifest.tag_definitions.values() if tag.set_by is not None]
+    who = _all_who(manifest)
     if not who or not trust.signers:
         return
     identity = id_of(organization)

@@ -102,6 +102,10 @@ class Repository:
             raise GitError(f"there is no commit {revision} in {self.folder}", "fetch it, or correct the name")
         return commit
 
+    def has(self, commit: str) -> bool:
+        """Whether the commit is there, or is there still. Raises GitError."""
+        return bool(self._find(checked_id(commit)))
+
     def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
         """All files of a commit by path, or those that end so; links and submodules are entries like others.
 

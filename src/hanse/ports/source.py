@@ -102,6 +102,10 @@ class Source(Protocol):
         """Commit id of a branch; of HEAD for an empty name."""
         ...
 
+    def has(self, commit: str) -> bool:
+        """Whether the commit is there, or is there still."""
+        ...
+
     def tree(self, commit: str) -> dict[str, Entry]:
         """All files of a commit, by path."""
         ...

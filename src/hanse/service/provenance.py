@@ -27,7 +27,8 @@ async def provenance_of(estate: Estate, commit: str, sources: Iterable[str]) -> 
     wanted = set(sources)
     if not wanted:
         return {}
-    await _catch_up(estate, commit)
+    if estate.source.has(commit):  # else the repository is another one now, and tells nothing of what stands
+        await _catch_up(estate, commit)
     rows = await estate.store.provenance([*wanted, *(TAKEN_OUT + source for source in wanted)])
     return {source.removeprefix(TAKEN_OUT): row for source, row in rows.items()}
 
@@ -35,14 +36,16 @@ async def provenance_of(estate: Estate, commit: str, sources: Iterable[str]) -> 
 async def _catch_up(estate: Estate, commit: str) -> None:
     source, store = estate.source, estate.store
     state = State.decode(await store.provenance_until())
-    if state.commit and source.is_ancestor(commit, state.commit):
+    if not state.commit or not source.has(state.commit):
+        state = State()
+    elif source.is_ancestor(commit, state.commit):
         return
-    if state.commit and not source.is_ancestor(state.commit, commit):
+    elif not source.is_ancestor(state.commit, commit):
         state = State()  # history was rewritten
     commits = source.commits(state.commit, commit)
     reader = Reader(state)
     directory, settings = await accepted_state(store, await store.head())
-    signers = Signers(settings.organization if settings else None, directory, estate.now())
+    signers = Signers(settings, directory, estate.now())
     for start in range(0, len(commits), BATCH):
         await _read(estate, reader, signers, commits[start : start + BATCH])
         found = reader.finish(set(await store.provenance(reader.sources)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from hanse.accept.tags import touched_tags
-from hanse.accept.trust import Evidence, Refusal, Rules, Signatory, Signers, may, words
+from hanse.accept.trust import Evidence, Refusal, Signatory, Signers, as_declared, may, words
 from hanse.desired.intent import Directory
 from hanse.desired.kinds import Document, Trust
 from hanse.desired.load import is_manifest
@@ -45,14 +45,11 @@ async def untrusted(
     """
     if (head is not None and head.commit == commit) or not asks_for_signatures(estate, settings):
         return []
-    organization = settings.organization if settings else None
-    signers = Signers(organization, directory, estate.now())
-    rules = Rules(organization.trust.protected if organization else (), settings.set_by if settings else {})
+    signers = Signers(settings, directory, estate.now())
     if head is None or settings is None:
         evidence = [Evidence(commit, estate.source.verify([commit], signers.keys, estate.trust_root)[commit])]
-        return signers.refusals(evidence, rules)
-    evidence = await _evidence(estate, commit, head.commit, signers, settings)
-    return signers.refusals(evidence, rules, head.commit)
+        return signers.refusals(evidence)
+    return signers.refusals(await _evidence(estate, commit, head.commit, signers, settings), head.commit)
 
 
 async def must_be_trusted(estate: Estate, commit: str) -> None:
@@ -67,7 +64,7 @@ async def _evidence(
     estate: Estate, commit: str, accepted: str, signers: Signers, settings: Settings
 ) -> list[Evidence]:
     source = estate.source
-    commits = source.commits(accepted, commit)
+    commits = source.commits(accepted if source.has(accepted) else "", commit)
     changes = dict(source.changes([one.id for one in commits], all_sorts=True))
     if not commits or commits[0].parents[:1] != (accepted,):
         # The accepted commit is not on this line, so that what was undone of it is no change of any commit: who signed
@@ -92,7 +89,7 @@ async def _evidence(
 def _difference(estate: Estate, old: str, new: str) -> Iterator[Change]:
     """What differs between two commits, however they are related; one that is not there any more had no files."""
     source = estate.source
-    before = source.tree(old) if source.is_ancestor(old, old) else {}
+    before = source.tree(old) if source.has(old) else {}
     after = source.tree(new)
     for path in sorted(before.keys() | after.keys()):
         was, becomes = before.get(path), after.get(path)
@@ -163,7 +160,7 @@ def decider(
             f"{account} may not {verb}: whose account it is, is not known, and {words(who)} may",
             "bind the account to a person under `accounts` in server.yaml",
         )
-    elif not may(who, Signatory("user", person), directory):
+    elif not may(who, Signatory("user", person), as_declared(directory, settings)):
         raise Trouble(
             f"{person} may not {verb}: {words(who)} may",
             f"who may is declared in Organization.trust.approvals.{what}, and counts as it was accepted last",
