@@ -169,6 +169,19 @@ def test_a_broken_manifest_is_told_beside_what_can_still_be_seen(world: World, a
     assert "✓ clock" in result.stdout
 
 
+def test_rights_are_asked_for_by_no_commit_that_is_not_trusted(world: World, asked: Asked) -> None:
+    (world.folder / "signers").write_text("")
+    world.write_config("signers")
+    asked.checks = CHECKS
+    result = world.run("doctor", "north")
+    assert result.exit_code == 1
+    assert "✗ trust: commit" in result.stdout
+    result = world.run("bootstrap", "memory", "north")
+    assert result.exit_code == 1
+    assert "is not signed" in result.stderr
+    assert asked.bootstraps == []
+
+
 def test_doctor_writes_nothing(applied: World, asked: Asked) -> None:
     before = asyncio.run(applied.events())
     applied.run("doctor", "north")

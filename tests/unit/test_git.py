@@ -347,6 +347,13 @@ def test_a_rewritten_history_is_recognised(folder: Path) -> None:
     assert not repository.is_ancestor(second, other)
     assert not repository.is_ancestor("1" * 40, other)
     assert [commit.id for commit in repository.commits(second, other)] == [other]
+    assert repository.has_common_history(second, other)
+    assert repository.has(second)
+    assert not repository.has("1" * 40)
+    run(folder, "checkout", "-q", "--orphan", "unrelated")
+    unrelated = save(folder, {"a.yaml": b"4"})
+    assert not repository.has_common_history(second, unrelated)
+    assert not repository.has_common_history("1" * 40, other)
     with pytest.raises(GitError, match="does not have that commit"):
         repository.is_ancestor(other, "1" * 40)
 
