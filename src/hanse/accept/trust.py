@@ -125,21 +125,17 @@ class Signers:
     def refusals(self, evidence: Iterable[Evidence], since: str = "") -> list[Refusal]:
         """Every reason why one of these commits, which follow on `since`, is not to be accepted."""
         sign = _SIGN_ALL.format(since[:SHORT]) if since else _SIGN_LAST
-        found: list[Refusal] = []
-        for one in evidence:
-            who = self._read(one.verdict)
-            wrong = (
-                [who]
-                if isinstance(who, _Wrong)
-                else list(self._rules.broken(one, who, self._directory))
-                if who.kind != "root"
-                else []
-            )
-            found += [
-                Refusal(one.commit, w.code, f"commit {_called(one)} {w.what}", w.advice or sign)
-                for w in wrong
-            ]
-        return found
+        return [
+            Refusal(one.commit, wrong.code, f"commit {_called(one)} {wrong.what}", wrong.advice or sign)
+            for one in evidence
+            for wrong in self._wrong(one)
+        ]
+
+    def _wrong(self, one: Evidence) -> Iterable[_Wrong]:
+        who = self._read(one.verdict)
+        if isinstance(who, _Wrong):
+            return [who]
+        return self._rules.broken(one, who, self._directory)
 
 
 class _Rules:

@@ -21,8 +21,6 @@ from hanse.service.estate import Estate, Trouble
 
 LONGEST_TITLE = 60
 """Characters of a commit's first line, and of its author's name, that are told."""
-
-
 MOST_REFUSALS = 20
 """So many are told one by one."""
 
@@ -69,7 +67,7 @@ async def _evidence(
     if not commits or commits[0].parents[:1] != (accepted,):
         # The accepted commit is not on this line, so that what was undone of it is no change of any commit: who signed
         # the last one answers for the whole difference.
-        changes[commit] = [*changes.get(commit, ()), *_difference(estate, accepted, commit)]
+        changes[commit] = list(_difference(estate, accepted, commit))
     verdicts = source.verify(list(changes), signers.keys, estate.trust_root)
     titles = {one.id: _title(one) for one in commits}
     signed = {one: changed for one, changed in changes.items() if signers.signatory(verdicts[one])}
