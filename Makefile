@@ -37,9 +37,14 @@ demo: $(READY) ## the main job on a real Keystone and a Kubernetes, before your 
 	@$(BIN)/hanse demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: $(READY) ## all tests: Keystone is a real one, Kubernetes the simulator; ARGS='-k name' chooses
+test: $(READY) signing-programs ## all tests: Keystone is a real one, Kubernetes the simulator; ARGS='-k name' chooses
 	@mkdir -p $(dir $(REPORT))
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --junit-xml=$(REPORT) $(ARGS)
+
+.PHONY: signing-programs
+signing-programs:
+	@for name in gpg:gnupg ssh-keygen:openssh-client; do command -v "$${name%:*}" >/dev/null || { \
+	  echo "The tests need $${name%:*}, which is not on the PATH (Debian: apt install $${name#*:})." >&2; exit 1; }; done
 
 .PHONY: test-whole
 test-whole: ## as test, with the whole contract on the real Keystone too: about an hour

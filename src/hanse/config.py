@@ -26,6 +26,8 @@ class Repository(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """A file of allowed signers in ssh-keygen's format, relative to server.yaml. It must lie outside the repository."""
     signing_key: str = ""
     """The file of an SSH private key without a passphrase, relative to server.yaml. Hanse signs its commits with it."""
+    trust_root_gpg: str = ""
+    """A file of armoured OpenPGP public keys, likewise."""
 
 
 class CredentialBinding(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -58,7 +60,9 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     credentials: dict[str, CredentialBinding] = {}
     """By the names that Platforms use: what each stands for."""
     approvers: tuple[str, ...] = ()
-    """Operating-system accounts that may approve."""
+    """Operating-system accounts that may approve and revoke, as far as the organisation does not say who may."""
+    accounts: dict[str, str] = {}
+    """Operating-system accounts, and the principal whose each is. The journal names both."""
     store: str = ""
     """The SQLite file with the journal and the accepted intents. Without it: `hanse/hanse.db` in the user's data folder
     (`$XDG_DATA_HOME`, or `~/.local/share`).

@@ -27,7 +27,7 @@ from hanse.ports.platform import (
     PlatformUnavailable,
     Vendor,
 )
-from hanse.ports.source import SourceError
+from hanse.ports.source import SourceError, TrustRoot
 from hanse.ports.store import StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
@@ -160,11 +160,16 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     config, folder = _config(path)
     if config.repository is None:
         raise Trouble("server.yaml names no repository", "add `repository: {url: ...}`")
-    source = open_source(_beside(folder, config.repository.url))
+    home = _beside(folder, config.repository.url)
+    source = open_source(home)
     key = (
         str(folder / Path(config.repository.signing_key).expanduser())
         if config.repository.signing_key
         else ""
+    )
+    files = (config.repository.trust_root, config.repository.trust_root_gpg)
+    root = TrustRoot(
+        *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
     store = SqliteStore.open(
         Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
@@ -182,7 +187,6 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
             connected.remove(joined)
             await joined[1].close()
 
-    trust = str(folder / config.repository.trust_root) if config.repository.trust_root else ""
     try:
         yield Estate(
             config,
@@ -193,7 +197,7 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
             connect,
             lambda: datetime.now(UTC),
             operator(),
-            trust,
+            root,
             let_go=let_go,
         )
     finally:
@@ -254,6 +258,15 @@ def _config(path: str | None) -> tuple[ServerConfig, Path]:
     if config is None:
         raise Trouble("\n".join(map(render, problems)), "docs/server.md shows every field")
     return config, file.parent
+
+
+def _outside(home: Path, file: Path) -> str:
+    """A file of the trust root. Raises Trouble where it lies within what it shall guard."""
+    if home.is_dir() and file.resolve().is_relative_to(home.resolve()):
+        raise Trouble(
+            f"the trust root {file} lies in the repository that it shall guard", "move it out of there"
+        )
+    return str(file)
 
 
 def _beside(folder: Path, location: str) -> str:

@@ -117,7 +117,9 @@ def test_the_credential_is_the_one_that_the_server_binds(world: World, asked: As
     assert len(zones) == 3
     lines = result.stdout.splitlines()
     assert lines == [
-        "✓ clock: they go alike", "! right: too much", "  take it away", "It can be used: 0 errors, 1 warning",
+        "✓ clock: they go alike", "! right: too much", "  take it away",
+        "! trust: no commit needs a signature, so whoever can push to the repository decides who has access",
+        "  docs/trust.md shows how to begin", "It can be used: 0 errors, 2 warnings",
     ]  # fmt: skip
 
 
@@ -141,11 +143,13 @@ def test_an_error_ends_with_1_and_json_says_what_the_text_says(world: World, ask
     asked.checks = [*CHECKS, Check("kind", "error", "unknown\x1b[2J", "install it")]
     result = world.run("doctor", "north")
     assert result.exit_code == 1
-    assert "It cannot be used as it is: 1 error, 1 warning" in result.stdout
+    assert "It cannot be used as it is: 1 error, 2 warnings" in result.stdout
     assert "\x1b[2J" not in result.stdout
     result = world.run("doctor", "north", "--json")
     assert result.exit_code == 1
-    assert [check["state"] for check in json.loads(result.stdout)] == ["ok", "warning", "error"]
+    assert [check["state"] for check in json.loads(result.stdout)] == [
+        "ok", "warning", "error", "warning",
+    ]  # fmt: skip
 
 
 def test_a_credential_that_is_not_bound_is_told_and_nobody_asked(world: World, asked: Asked) -> None:
@@ -163,6 +167,19 @@ def test_a_broken_manifest_is_told_beside_what_can_still_be_seen(world: World, a
     assert result.exit_code == 1
     assert "✗ manifest: commit" in result.stdout
     assert "✓ clock" in result.stdout
+
+
+def test_rights_are_asked_for_by_no_commit_that_is_not_trusted(world: World, asked: Asked) -> None:
+    (world.folder / "signers").write_text("")
+    world.write_config("signers")
+    asked.checks = CHECKS
+    result = world.run("doctor", "north")
+    assert result.exit_code == 1
+    assert "✗ trust: commit" in result.stdout
+    result = world.run("bootstrap", "memory", "north")
+    assert result.exit_code == 1
+    assert "is not signed" in result.stderr
+    assert asked.bootstraps == []
 
 
 def test_doctor_writes_nothing(applied: World, asked: Asked) -> None:

@@ -150,6 +150,7 @@ def test_a_signature_that_the_trust_root_knows_is_the_strongest_proof(applied: W
     )
     row = only(asyncio.run(applied.plan()))
     assert (row.strength, str(row.signer)) == ("verified-signer", "nellie@example.org")
+    assert "Maria Mitchell, signed by nellie@example.org" in applied.run("plan").output
 
 
 def test_the_plan_tells_who(applied: World) -> None:

@@ -318,6 +318,22 @@ async def test_a_broken_commit_is_told_once_and_stops_no_repair(clocked: World) 
         await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 20)
 
 
+async def test_a_commit_that_nobody_trusted_signed_is_told_once_and_stops_no_repair(clocked: World) -> None:
+    (clocked.folder / "signers").write_text("")
+    clocked.write_config("signers")
+    async with served(clocked) as serve:
+        clocked.commit({manifest.TRIAL_FILE: None})
+        await serve.until(lambda: len(serve.of(Judged)) == 2, 20)
+        proposal = serve.of(Judged)[-1].proposal
+        assert proposal.checked is None
+        assert [found.code for found in proposal.diagnostics] == ["unsigned"]
+        clocked.join_by_hand("shop-web-admin", "u-8")
+        await serve.until(lambda: "u-8" not in clocked.members("shop-web-admin"))
+        await serve.quiet(30)
+        assert len(serve.of(Judged)) == 2
+        assert "shop-trial" in clocked.names("spaces")
+
+
 async def test_a_repository_that_is_away_is_told_and_stops_no_repair(clocked: World) -> None:
     async with served(clocked) as serve:
         hidden = clocked.repository.with_name("hidden")

@@ -143,8 +143,8 @@ class World:
         files = {path: text.encode() for path, text in manifest.FILES.items()}
         return git.init(self.repository, files, "The organisation begins", AUTHOR, at=self.clock.at)
 
-    def write_config(self, trust_root: str = "") -> None:
-        """Write server.yaml; the account of the tests may approve."""
+    def write_config(self, trust_root: str = "", more: str = "") -> None:
+        """Write server.yaml; the account of the tests may approve. `more` are further lines."""
         trust = f", trustRoot: {trust_root}" if trust_root else ""
         credentials = "".join(
             f"  {name}-robot:\n    source: env\n    endpoint: https://{name}.example.org\n"
@@ -153,7 +153,7 @@ class World:
         )
         self.config.write_text(
             f"repository: {{url: {self.repository}, branch: main{trust}}}\n"
-            f"store: {self.folder / 'hanse.db'}\napprovers: [operator]\ncredentials:\n{credentials}"
+            f"store: {self.folder / 'hanse.db'}\napprovers: [operator]\n{more}credentials:\n{credentials}"
         )
 
     # The manifest
@@ -314,6 +314,12 @@ class World:
         """All that the store keeps of owners."""
         async with self.open() as estate:
             return {row.owner: row async for row in estate.store.owners()}
+
+    async def head(self) -> str:
+        """The commit that is accepted; empty where none is."""
+        async with self.open() as estate:
+            head = await estate.store.head()
+            return head.commit if head else ""
 
     async def events(self) -> list[Event]:
         """The journal, with its texts."""

@@ -347,6 +347,13 @@ def test_a_rewritten_history_is_recognised(folder: Path) -> None:
     assert not repository.is_ancestor(second, other)
     assert not repository.is_ancestor("1" * 40, other)
     assert [commit.id for commit in repository.commits(second, other)] == [other]
+    assert repository.has_common_history(second, other)
+    assert repository.has(second)
+    assert not repository.has("1" * 40)
+    run(folder, "checkout", "-q", "--orphan", "unrelated")
+    unrelated = save(folder, {"a.yaml": b"4"})
+    assert not repository.has_common_history(second, unrelated)
+    assert not repository.has_common_history("1" * 40, other)
     with pytest.raises(GitError, match="does not have that commit"):
         repository.is_ancestor(other, "1" * 40)
 
@@ -414,8 +421,8 @@ def test_nothing_that_a_repository_configures_is_run(folder: Path, tmp_path: Pat
     repository.commits("", commit)
     repository.changes([commit])
     contents(repository, commit)
-    (tmp_path / "signers").write_text("")
-    repository.verify([commit], tmp_path / "signers")
+    repository.verify([commit], [])
+    repository.has_common_history(commit, commit)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -552,91 +559,6 @@ def test_who_waits_for_another_fetch_waits_no_longer_than_it_may(
 
 def test_a_local_repository_has_nothing_to_fetch(folder: Path) -> None:
     Repository.open(folder).fetch("no such branch")
-
-
-# --- signatures -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> dict[str, Path]:
-    """Private keys of Ann, Ben and a stranger."""
-    if not shutil.which("ssh-keygen"):
-        pytest.fail("ssh-keygen is missing: install OpenSSH's client (Debian: openssh-client)")
-    keys = {name: tmp_path / f"key-{name}" for name in ("ann", "ben", "stranger")}
-    for name, path in keys.items():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
-    return keys
-
-
-def sign(folder: Path, key: Path, message: str = "signed") -> str:
-    config = ("-c", "gpg.format=ssh", "-c", f"user.signingKey={key}")
-    run(folder, *config, "commit", "-q", "-S", "--allow-empty", "-m", message)
-    return run(folder, "rev-parse", "HEAD")
-
-
-def test_only_a_good_signature_of_an_allowed_signer_is_verified(
-    folder: Path, keys: dict[str, Path], tmp_path: Path
-) -> None:
-    signers = tmp_path / "signers"
-    rows = [f"{name}@example.org {keys[name].with_suffix('.pub').read_text()}" for name in ("ann", "ben")]
-    signers.write_text("# who may sign\n" + "".join(rows))
-    repository = Repository.open(folder)
-    unsigned = repository.head()
-    by_ann, by_ben, by_stranger = (sign(folder, keys[name]) for name in ("ann", "ben", "stranger"))
-    raw = run(folder, "cat-file", "commit", by_ann).replace("\n\nsigned", "\n\nforged").encode() + b"\n"
-    forged = run(folder, "hash-object", "-t", "commit", "-w", "--stdin", data=raw)
-    commits = [by_ben, forged, unsigned, by_stranger, by_ann]
-    assert repository.verify(commits, signers) == {by_ann: "ann@example.org", by_ben: "ben@example.org"}
-    assert repository.verify([], signers) == {}
-    signers.write_text("")
-    assert repository.verify(commits, signers) == {}
-
-
-def test_a_key_for_another_purpose_or_time_verifies_nothing(
-    folder: Path, keys: dict[str, Path], tmp_path: Path
-) -> None:
-    signers, key = tmp_path / "signers", keys["ann"].with_suffix(".pub").read_text()
-    repository, commit = Repository.open(folder), sign(folder, keys["ann"])
-    for options, verified in (
-        ('namespaces="git" ', True),
-        ('namespaces="file" ', False),
-        ('valid-before="20000101" ', False),
-        ('valid-after="20000101" ', True),
-    ):
-        signers.write_text(f"ann@example.org {options}{key}")
-        assert (commit in repository.verify([commit], signers)) is verified
-
-
-def test_without_a_file_of_signers_or_ssh_keygen_nothing_is_verified_in_silence(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository = Repository.open(folder)
-    with pytest.raises(GitError, match="there is no file"):
-        repository.verify([repository.head()], tmp_path / "none")
-    (tmp_path / "signers").write_text("")
-    commit = repository.head()
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(GitError, match="ssh-keygen is missing"):
-        repository.verify([commit], tmp_path / "signers")
-
-
-@pytest.mark.skipif(not shutil.which("gpg"), reason="only a machine with gpg can be misled by gpg")
-def test_a_signature_that_only_gpg_knows_is_not_verified(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = tmp_path / "gnupg"
-    home.mkdir(mode=0o700)
-    monkeypatch.setenv("GNUPGHOME", str(home))
-    generate = ("--batch", "--passphrase", "", "--quick-gen-key", "ann@example.org", "ed25519", "sign")
-    subprocess.run(["gpg", *generate], check=True, capture_output=True)
-    run(
-        folder, "-c", "user.signingKey=ann@example.org", "commit", "-q", "-S", "--allow-empty", "-m", "by gpg"
-    )
-    repository = Repository.open(folder)
-    assert run(folder, "log", "-1", "--format=%G?") in "GU"
-    (tmp_path / "signers").write_text("")
-    assert repository.verify([repository.head()], tmp_path / "signers") == {}
-    subprocess.run(["gpgconf", "--kill", "all"], check=True, capture_output=True)
 
 
 # --- writing --------------------------------------------------------------------------------------

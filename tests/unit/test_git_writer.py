@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from hanse import git
+from hanse.foundation.keys import PublicKey, read_ssh
 from hanse.git import GitError, Repository, Writer, command
+from hanse.model.signature import Verdict
 from hanse.ports.writer import Draft, Person, Tip
 
 ADA = Person("Ada Lovelace", "ada@example.org")
@@ -387,15 +389,17 @@ def test_commits_are_signed_with_the_key_of_the_server(bare: Path, tmp_path: Pat
     key, other = tmp_path / "key", tmp_path / "other"
     for path in (key, other):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    signers = tmp_path / "signers"
-    signers.write_text(f"hanse@example.org {(tmp_path / 'key.pub').read_text()}")
+    ours, strange = (read_ssh(Path(f"{path}.pub").read_text()) for path in (key, other))
+    assert isinstance(ours, PublicKey)
+    assert isinstance(strange, PublicKey)
     writer = replace(writer_at(bare, tmp_path), signing_key=str(key))
     before = writer.tip("main")
     drafts = [draft({"x.yaml": b"1"}, "Grützi\n\nWarum\n"), draft({"x.yaml": None, "y.yaml": b"2"})]
     commits = writer.write(before.commit, drafts)
     assert not writer.publish(commits[-1], before)
     source = Repository.open(bare)
-    assert source.verify(commits, signers) == dict.fromkeys(commits, "hanse@example.org")
+    assert source.verify(commits, [ours]) == dict.fromkeys(commits, Verdict(key=ours.fingerprint))
+    assert {verdict.fault for verdict in source.verify(commits, [strange]).values()} == {"unknown-key"}
     first, _ = source.commits(before.commit, commits[-1])
     assert (first.message, first.author_name, first.committer_name) == ("Grützi\n\nWarum", ADA.name, "Hanse")
     assert set(source.tree(commits[-1])) == {"a.yaml", "sub/b.yml", "y.yaml"}

@@ -45,11 +45,13 @@ def judge(  # noqa: PLR0913
     revocations: Iterable[Revocation] = (),
     *,
     descends: bool,
+    related: bool = True,
     commit: str,
     now: datetime,
 ) -> Acceptance:
     """What of a commit becomes accepted. `guards` are those of the last accepted organisation.
 
+    `descends` says whether the accepted commit is in the proposed one's history, `related` whether anything is in both.
     `accepted` holds every owner that is looked after, leaving ones included. Where nothing is accepted yet, all
     is accepted without guards.
     """
@@ -60,7 +62,8 @@ def judge(  # noqa: PLR0913
     }
     history = Trip("history", "organization", digest(["guard", "history", commit]), ())
     if not descends and history.subject not in approved:
-        reason = "its history does not contain the accepted commit"
+        how = "it was rewritten" if related else "the two have nothing in common"
+        reason = f"its history does not contain the accepted commit: {how}"
         return Acceptance(commit, accepted_directory, trips=(history,), refused=reason)
     findings = tuple(check_identity(proposed, accepted))
     wrong = [finding.message for finding in findings if finding.severity == "error"]

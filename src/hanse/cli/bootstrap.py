@@ -9,6 +9,7 @@ import click
 
 from hanse.cli.session import OK, config, joined, leave
 from hanse.service.bootstrap import bootstrap
+from hanse.service.trust import must_be_trusted
 from hanse.service.validate import Checked, check_commit, check_worktree
 
 
@@ -51,9 +52,9 @@ def command(
         async with main.estate(config(ctx)) as estate:
             branch = estate.config.repository.branch if estate.config.repository else ""
             estate.source.fetch(branch)
-            return await check_commit(
-                estate.source, estate.language, estate.source.head(branch), now, estate.store
-            )
+            commit = estate.source.head(branch)
+            await must_be_trusted(estate, commit)
+            return await check_commit(estate.source, estate.language, commit, now, estate.store)
 
     def job() -> int:
         made = bootstrap(asyncio.run(looked()), main.language(), vendor, platform, oidc or "")

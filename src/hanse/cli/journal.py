@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from hanse.cli.render import SHORT, console, plain
-from hanse.cli.session import ERROR, OK, count, print_json, run
+from hanse.cli.session import ERROR, OK, count, print_json, run, safe_json
 from hanse.journal.chain import Finding
 from hanse.journal.events import (
     ApprovalGiven,
@@ -46,7 +46,7 @@ def command(ctx: click.Context, after: int, as_json: bool) -> None:
                     "chain": recorded.chain,
                     "event": entry.event,
                 }
-                click.echo(msgspec.json.encode(line))
+                click.echo(safe_json(msgspec.json.encode(line)))
             else:
                 out.print(f"[dim]{recorded.sequence:>6}  {recorded.at:%Y-%m-%d %H:%M:%S}[/]  ", end="")
                 out.print(plain(words(entry.event)), markup=False)

@@ -153,10 +153,10 @@ def reason(step: Step, provenance: Mapping[str, Provenance]) -> str:
         return CAUSES[step.reason.cause]
     latest = max(known, key=lambda p: p.at)
     why = f', "{latest.reason}"' if latest.reason and str(latest.reason) else ""
-    sure = " ✓" if latest.strength == "verified-signer" else ""
+    signed = f", signed by {latest.signer}" if latest.signer else ""
     cause = "" if step.reason.cause == "declared" else CAUSES[step.reason.cause] + " · "
     author, _, _ = str(latest.author).partition(" <")
-    return f"{cause}{latest.commit[:SHORT]} {author}{sure}{why}"
+    return f"{cause}{latest.commit[:SHORT]} {author}{signed}{why}"
 
 
 def plan_tree(

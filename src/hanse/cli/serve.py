@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
-from hanse.cli.session import OK, count, run
+from hanse.cli.session import OK, count, run, safe_json
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
@@ -153,7 +153,7 @@ def _trouble(what: str, message: str, advice: str) -> Text:
 
 
 def _write_json(news: ServeNews, at: datetime) -> None:
-    sys.stdout.write(msgspec.json.encode({"at": format_instant(at), **_plain(news)}).decode() + "\n")
+    sys.stdout.write(safe_json(msgspec.json.encode({"at": format_instant(at), **_plain(news)})) + "\n")
     sys.stdout.flush()
 
 

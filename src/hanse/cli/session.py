@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +14,7 @@ from typing import Any
 import click
 import msgspec
 
+from hanse.cli.render import plain
 from hanse.ports.source import Source
 from hanse.service.estate import Estate, Language
 from hanse.service.write import Writing
@@ -82,16 +84,28 @@ def leave(ctx: click.Context, job: Callable[[], int]) -> None:
 def complain(message: str, advice: str = "") -> None:
     """Say on standard error what is wrong and what to do."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
+    click.echo(_safe(message), err=True)
     if advice:
-        click.echo(f"  {advice}", err=True)
+        click.echo(f"  {_safe(advice)}", err=True)
+
+
+def _safe(text: str) -> str:
+    """Text of several lines that may hold what others wrote: it cannot steer a terminal."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def print_json(value: Any) -> None:
     """Write a value as indented JSON on standard output."""
-    sys.stdout.write(
-        msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode() + "\n"
-    )
+    text = msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2)
+    sys.stdout.write(safe_json(text) + "\n")
+
+
+def safe_json(data: bytes) -> str:
+    """JSON as text that means the same and cannot steer a terminal either."""
+    text = data.decode()
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def at_terminal() -> bool:

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, remark_text
 from hanse.cli.session import ERROR, OK, print_json, run
 from hanse.model import Tenant
@@ -15,6 +16,7 @@ from hanse.ports.store import OwnerRow, Work
 from hanse.service.estate import Estate
 from hanse.service.revoke import words
 from hanse.service.status import State, status
+from hanse.service.trust import summary, told_refusals
 
 SOON = timedelta(minutes=10)
 
@@ -35,7 +37,8 @@ def command(ctx: click.Context, only: str, as_json: bool) -> None:
             print_json(_plain(state))
         else:
             _show(state, estate.now())
-        return ERROR if any(row.status.waits or row.accepted.held for row in state.rows) else OK
+        waits = any(row.status.waits or row.accepted.held for row in state.rows)
+        return ERROR if waits or state.refusals else OK
 
     run(ctx, job)
 
@@ -53,6 +56,9 @@ def _show(state: State, now: datetime) -> None:
         else ""
     )
     out.print(f"Manifest: {accepted}{ahead}")
+    if state.refusals:
+        out.print(f"[bold red]It cannot be accepted[/]: {summary(state.refusals)}")
+        print_text(told_refusals(state.refusals))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
         table.add_column(title, overflow="fold")
@@ -124,6 +130,7 @@ def _plain(state: State) -> object:
             }
             for one in state.revocations
         ],
+        "refusals": state.refusals,
         "owners": [
             {
                 "owner": str(row.owner),

@@ -28,6 +28,7 @@ from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Pace, PlatformSettings, Settings
 from hanse.desired.tags import effective_tags, tag_texts
 from hanse.desired.terms import sort_key
+from hanse.desired.trust import disabled
 from hanse.model import Owner, Personal, Tenant, WorkspaceOn
 
 
@@ -119,6 +120,12 @@ def settings(manifest: Manifest) -> Settings:
             if name in making.vendors
         },
         roles=dict(manifest.roles),
+        set_by={
+            name: definition.set_by
+            for name, definition in manifest.tag_definitions.items()
+            if definition.set_by is not None
+        },
+        disabled=disabled(manifest),
     )
 
 

@@ -124,6 +124,69 @@ class Guards(Row, frozen=True, kw_only=True):
     """So many people each workspace must keep who can administer it."""
 
 
+class Who(Row, frozen=True, kw_only=True):
+    """People and machines who may do something: any of them."""
+
+    users: tuple[PrincipalId, ...] = ()
+    """Principals' ids."""
+    groups: tuple[Name, ...] = ()
+    """Everybody in these groups."""
+    machines: tuple[Name, ...] = ()
+    """Signers that are no person, by the names that `Organization.trust` gives them."""
+
+
+class Signer(Row, frozen=True, kw_only=True):
+    """One key whose signature on a commit counts, and whose it is."""
+
+    user: PrincipalId | None = None
+    """The person whose key it is. Exactly one of `user` and `machine`."""
+    machine: Name | None = None
+    """A name for what signs and is no person, such as a forge that merges."""
+    ssh: str | None = None
+    """The public key as its `.pub` file has it. Exactly one of `ssh` and `gpg`."""
+    gpg: str | None = None
+    """The public key as `gpg --armor --export` prints it."""
+    from_: Annotated[str, Meta(description="instant with offset, or a date")] | None = field(
+        name="from", default=None
+    )
+    """Since when it counts: an instant or a date. Without it: since ever."""
+    until: Annotated[str, Meta(description="instant with offset, or a date: its end")] | None = None
+    """Until when it counts: an instant or a date. Without it: for ever."""
+
+
+class ProtectedPaths(Row, frozen=True, kw_only=True):
+    """Files that not every signer may change."""
+
+    paths: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Patterns: `*` within a folder, `**` across folders. A folder stands for all below it."""
+    changed_by: Who
+    """Who may change them: only commits that they signed."""
+
+
+class Approvers(Row, frozen=True, kw_only=True):
+    """Who says yes, by what the yes is for. Where nothing stands, `approvers` of server.yaml says it."""
+
+    guard: Who | None = None
+    """To what a guard holds back, and to a rewritten history."""
+    deletion: Who | None = None
+    """To deleting what is left of a tenant that was taken out."""
+    revocation: Who | None = None
+    """Who may take a grant away ahead of any commit."""
+
+
+class Trust(Row, frozen=True, kw_only=True):
+    """Whose commits are accepted, and who may do what. Always that of the last accepted commit counts."""
+
+    signers: tuple[Signer, ...] = ()
+    """Whose signatures count. With any, each new commit needs one of theirs."""
+    protected: tuple[ProtectedPaths, ...] = ()
+    """Who may change what. Of several rows that match a file the last one counts; what none matches, every signer
+    may change.
+    """
+    approvals: Approvers = Approvers()
+    """Who may say yes and take away."""
+
+
 class Organization(Document, frozen=True, kw_only=True, tag_field="kind", tag="Organization"):
     """The whole: exactly one in a repository."""
 
@@ -139,6 +202,8 @@ class Organization(Document, frozen=True, kw_only=True, tag_field="kind", tag="O
     """Patterns of files that are not Hanse documents: `*` within a folder, `**` across folders."""
     access: tuple[AccessRow, ...] = ()
     """Grants of roles whose scope is the organisation."""
+    trust: Trust = Trust()
+    """Whose commits are accepted, and who may do what."""
 
 
 class Location(Document, frozen=True, kw_only=True, tag_field="kind", tag="Location"):
@@ -225,17 +290,6 @@ class Role(Document, frozen=True, kw_only=True, tag_field="kind", tag="Role"):
     """What people read."""
     scope: Literal["organization", "workspace", "project"]
     """What it can be granted on."""
-
-
-class Who(Row, frozen=True, kw_only=True):
-    """People and machines who may do something: any of them."""
-
-    users: tuple[PrincipalId, ...] = ()
-    """Principals' ids."""
-    groups: tuple[Name, ...] = ()
-    """Everybody in these groups."""
-    machines: tuple[Name, ...] = ()
-    """Signers that are no person, by the names that `Organization.trust` gives them."""
 
 
 class TagDefinition(Document, frozen=True, kw_only=True, tag_field="kind", tag="TagDefinition"):

@@ -21,6 +21,7 @@ from hanse.desired.folders import FolderFile, fault, is_below, named_folders, wr
 from hanse.desired.kinds import Document, LandingZone, Organization
 from hanse.desired.manifest import Declared, Id, Manifest
 from hanse.desired.mistakes import mistakes, without
+from hanse.desired.paths import glob
 from hanse.desired.references import check
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation import yaml
@@ -289,20 +290,6 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
         return vocabulary.decoder.decode(memoryview(row)[len(vocabulary.mark) :])
     except msgspec.DecodeError:
         return None
-
-
-def glob(patterns: Iterable[str]) -> re.Pattern[str]:
-    """What matches any of some path patterns, and all that lies below a folder which matches.
-
-    `*` and `?` stay within one folder, `**` spans any number of them; all else is literal.
-    """
-    return re.compile("|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns)))
-
-
-def _glob(pattern: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
-    meaning = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(meaning.get(part, re.escape(part)) for part in parts)
 
 
 def _links(links: Iterable[str], ignored: re.Pattern[str] | None) -> Iterable[Diagnostic]:

@@ -30,14 +30,15 @@ from msgspec.structs import replace
 from hanse.desired.folders import is_below, named_folders
 from hanse.desired.intent import Term
 from hanse.desired.kinds import AccessRow, Document, Grant, LandingZone, Organization, Project, Workspace
-from hanse.desired.load import glob, is_manifest
+from hanse.desired.load import is_manifest
 from hanse.desired.manifest import id_of
 from hanse.desired.names import Names
+from hanse.desired.paths import glob
 from hanse.desired.source import document_source, file_source, term_source
 from hanse.desired.terms import read_term
 from hanse.foundation.canonical import digest
 from hanse.foundation.time import Invalid, parse_zone
-from hanse.model import Personal, Provenance
+from hanse.model import Personal, Provenance, Strength
 
 Documents = Callable[[str], Sequence[Document] | None]
 """The typed documents of a blob; None where anything in it is unsound (`load.sound_documents`).
@@ -56,7 +57,8 @@ class Decision(Struct, frozen=True):
     message: str
     """Its first line."""
     signer: str | None = None
-    """The principal whose signature was verified; None where there is none that is known."""
+    """The principal or machine whose signature was verified; None where there is none that is known."""
+    strength: Strength = "claimed-author"
 
 
 class FileChange(NamedTuple):
@@ -346,7 +348,7 @@ def _row(event: _Event) -> Provenance:
         author=Personal(decision.author),
         committer=Personal(decision.committer),
         message=Personal(decision.message),
-        strength="verified-signer" if decision.signer else "claimed-author",
+        strength=decision.strength,
         signer=Personal(decision.signer) if decision.signer else None,
         reason=Personal(event.reason) if event.reason else None,
     )

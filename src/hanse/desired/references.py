@@ -17,6 +17,7 @@ from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, P
 from hanse.desired.manifest import Id, Manifest, id_of
 from hanse.desired.report import Report
 from hanse.desired.tag_checks import check_tags
+from hanse.desired.trust import check_trust
 from hanse.foundation.time import Invalid, parse_zone
 
 
@@ -46,6 +47,7 @@ def check(manifest: Manifest, now: datetime) -> list[Finding]:
         _project(report, project)
     check_tags(report)
     check_access(report, now)
+    check_trust(report, now)
     return report.findings
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from hanse.desired.intent import Term
-from hanse.desired.kinds import LocalChanges, Operator, Organization, Role
+from hanse.desired.kinds import LocalChanges, Operator, Organization, Role, Who
 from hanse.foundation.canonical import digest_bytes, encode
 
 
@@ -50,6 +50,10 @@ class Settings(Struct, frozen=True):
     """By the workspace's oldest name, where there are any."""
     platforms: dict[str, PlatformSettings] = {}
     roles: dict[str, Role] = {}
+    set_by: dict[str, Who] = {}
+    """Who may set a tag, of the tags for which that is said."""
+    disabled: tuple[str, ...] = ()
+    """Of those whom trust names: who is disabled. A guard may hold what they have, and never what they may do here."""
 
     def encode(self) -> bytes:
         """The settings as a blob: canonical JSON."""

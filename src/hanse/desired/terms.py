@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from hanse.desired.intent import Term
-from hanse.desired.kinds import AccessRow, Grant
+from hanse.desired.kinds import AccessRow, Grant, Signer
 from hanse.foundation.time import Invalid, parse_from, parse_until
 
 
@@ -25,6 +25,19 @@ def read_term(row: AccessRow | Grant, zone: ZoneInfo) -> Term | BadTime:
 
     A row names either a user or a group (checked elsewhere); the user is taken where it names both.
     """
+    bounds = read_interval(row, zone)
+    if isinstance(bounds, BadTime):
+        return bounds
+    start, end = bounds
+    if row.user is not None:
+        return Term("user", row.user, row.role, start, end)
+    return Term("group", row.group or "", row.role, start, end)
+
+
+def read_interval(
+    row: AccessRow | Grant | Signer, zone: ZoneInfo
+) -> tuple[datetime | None, datetime | None] | BadTime:
+    """The half-open interval of `from` and `until`; None where it is open."""
     start = _bound(row.from_, zone, "from") if row.from_ is not None else None
     end = _bound(row.until, zone, "until") if row.until is not None else None
     if isinstance(start, BadTime):
@@ -34,9 +47,7 @@ def read_term(row: AccessRow | Grant, zone: ZoneInfo) -> Term | BadTime:
     if start is not None and end is not None and end <= start:
         message = f"'until' ({row.until}) is not after 'from' ({row.from_})"
         return BadTime("until", message, "exchange the two, or take one out")
-    if row.user is not None:
-        return Term("user", row.user, row.role, start, end)
-    return Term("group", row.group or "", row.role, start, end)
+    return start, end
 
 
 def sort_key(term: Term) -> tuple[str, str, str, str, str]:

@@ -200,7 +200,7 @@ def _start(
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=_environment() | dict(variables or {}),
+            env=_environment() | {"GIT_ALLOW_PROTOCOL": _protocols(settings)} | dict(variables or {}),
             start_new_session=True,
             bufsize=1 << 20,
         )
@@ -208,6 +208,12 @@ def _start(
         raise GitError("git is missing", "install it") from None
     except (OSError, ValueError) as wrong:  # too long a message; a NUL in it
         raise GitError(f"git cannot be started: {wrong}") from None
+
+
+def _protocols(settings: Mapping[str, str]) -> str:
+    """The protocols that these settings allow, as a variable: a repository's own configuration would go before them."""
+    names = (name.split(".") for name, value in settings.items() if value == "always")
+    return ":".join(parts[1] for parts in names if parts[0] == "protocol") or "none"
 
 
 def _environment() -> dict[str, str]:

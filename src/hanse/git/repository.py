@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,19 +16,16 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from hanse.foundation.keys import PublicKey
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.git import command
 from hanse.git.command import GitError, checked_id, id_lines, shown
-from hanse.ports.source import FETCH_SECONDS, Change, Commit, Entry, never
+from hanse.git.signatures import verdicts
+from hanse.model import Verdict
+from hanse.ports.source import FETCH_SECONDS, NO_ROOT, Change, Commit, Entry, TrustRoot, never
 
 MANIFESTS = (".yaml", ".yml")
 
-_NO_PROGRAMS = {  # only SSH signatures count, and only ssh-keygen may be started for them
-    "gpg.program": "false",
-    "gpg.openpgp.program": "false",
-    "gpg.x509.program": "false",
-    "gpg.ssh.program": "ssh-keygen",
-}
 _DAMAGED = "the repository may be damaged; run: git fsck"
 _URL = re.compile(r"(?!-)(?:[A-Za-z0-9+.-]+://|(?:[\w.-]+@)?[\w.-]+:(?!:))", re.ASCII)
 _FIELDS = ("%H", "%P", "%an", "%ae", "%at", "%cn", "%ce", "%ct", "%B")
@@ -136,6 +132,10 @@ class Repository:
             raise GitError(f"there is no commit {revision} in {self.folder}", "fetch it, or correct the name")
         return commit
 
+    def has(self, commit: str) -> bool:
+        """Whether the commit is there, or is there still. Raises GitError."""
+        return bool(self._find(checked_id(commit)))
+
     def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
         """All files of a commit by path, or those that end so; links and submodules are entries like others.
 
@@ -148,6 +148,10 @@ class Repository:
             path = _text(name)
             if path.endswith(suffixes or ""):
                 mode, _, blob, size = about.decode().split()
+                if size == "BAD":
+                    raise GitError(
+                        f"{self.folder} lacks the content of {path}", "clone it whole: no --filter"
+                    )
                 entries[path] = Entry(mode, blob, 0 if size == "-" else int(size))
         return entries
 
@@ -210,15 +214,17 @@ class Repository:
         output = self._log("--first-parent", "--reverse", *revisions, fields=_FIELDS)
         return [_commit(*fields) for fields in output]
 
-    def changes(self, commits: Sequence[str]) -> Mapping[str, list[Change]]:
+    def changes(self, commits: Sequence[str], *, all_sorts: bool = False) -> Mapping[str, list[Change]]:
         """What each of these commits changed against its first parent; a first commit brought everything.
 
-        A rename is a removal and an addition. Links and submodules count as nothing there. Raises GitError.
+        A rename is a removal and an addition. Links and submodules count as nothing there; with `all_sorts` what
+        changed of them, or only a mode, is told as a change from nothing to nothing. Raises GitError.
         """
         self._check_complete()
         options = ("-r", "-z", "--root", "--always", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        whole = "--ignore-submodules=none"  # else .gitmodules could hide a change, or end it with a mistake
         output = self._git(
-            "diff-tree", "--stdin", "--diff-merges=first-parent", *options, lines=id_lines(commits)
+            "diff-tree", "--stdin", "--diff-merges=first-parent", whole, *options, lines=id_lines(commits)
         )
         changes: dict[str, list[Change]] = {}
         tokens = iter(output.split(b"\0")[:-1])
@@ -230,6 +236,8 @@ class Repository:
             change = Change(_text(next(tokens)), _side(old_mode, old), _side(new_mode, new))
             if change.old != change.new:
                 current.append(change)
+            elif all_sorts:
+                current.append(Change(change.path, "", ""))
         for commit in commits:
             if commit not in changes:
                 raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
@@ -248,31 +256,42 @@ class Repository:
             raise command.error(result.stderr, self.folder)
         return result.returncode == 0
 
-    def verify(self, commits: Sequence[str], allowed_signers: str | Path) -> Mapping[str, str]:
-        """The signers of those commits whose SSH signature is good and by a key of the file (ssh-keygen's format).
+    def has_common_history(self, one: str, other: str) -> bool:
+        """Whether two commits have an ancestor in common. One that the repository does not know has none.
 
-        Left out are the unsigned, those with a bad signature or of an unknown key, and all OpenPGP ones. The file's
-        validity times are compared with the time that the commit itself claims. Raises GitError.
+        Raises GitError.
+        """
+        self._check_complete()
+        if not self._find(checked_id(one)) or not self._find(checked_id(other)):
+            return False
+        result = command.attempt(*self.place, "merge-base", one, other)
+        if result.returncode > 1:
+            raise command.error(result.stderr, self.folder)
+        return result.returncode == 0
+
+    def verify(
+        self, commits: Sequence[str], keys: Sequence[PublicKey], root: TrustRoot = NO_ROOT
+    ) -> Mapping[str, Verdict]:
+        """What each commit's signature proves, where these keys count and those of the root, by this machine's clock.
+
+        Raises GitError.
         """
         if not commits:
             return {}
-        signers = Path(allowed_signers)
-        if not signers.is_file():
-            raise GitError(f"there is no file {signers}", "make it: a line per signer, as ssh-keygen(1) says")
-        if not shutil.which("ssh-keygen"):
-            raise GitError(
-                "ssh-keygen is missing, so no signature can be verified", "install OpenSSH's client"
-            )
-        config = _NO_PROGRAMS | {"gpg.ssh.allowedSignersFile": str(signers.absolute())}
-        fields = ("%H", "%G?", "%GS", "%GF")
-        rows = self._log(
-            "--no-walk=unsorted", "--stdin", fields=fields, lines=id_lines(commits), config=config
-        )
-        return {
-            commit: signer
-            for commit, verdict, signer, key in rows
-            if verdict == "G" and signer and key.startswith("SHA256:")
-        }
+        return verdicts(self._raw(commits), keys, root)
+
+    def _raw(self, commits: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Commits as git stores them."""
+        with self._stream("cat-file", "--batch", "--buffer", lines=id_lines(commits)) as output:
+            while header := output.readline():
+                commit, _, about = header.decode().rstrip("\n").partition(" ")
+                kind, _, size = about.partition(" ")
+                if kind != "commit":
+                    raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
+                content = output.read(int(size))
+                if len(content) < int(size) or output.read(1) != b"\n":
+                    raise GitError(f"{self.folder} broke off within {commit}", _DAMAGED)
+                yield commit, content
 
     def _find(self, revision: str) -> str:
         """Give the id of a commit, or nothing."""
@@ -299,23 +318,16 @@ class Repository:
             self.folder.joinpath(*parts[:count]).is_symlink() for count in range(1, len(parts) + 1)
         )
 
-    def _log(
-        self,
-        *arguments: str,
-        fields: Sequence[str],
-        lines: bytes = b"",
-        config: Mapping[str, str] | None = None,
-    ) -> Iterator[tuple[str, ...]]:
+    def _log(self, *arguments: str, fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Run `git log` and give its rows of fields; no field can hold the NUL that ends each of them."""
         options = ("-z", "--no-patch", "--no-color", "--no-notes", "--no-mailmap", "--no-decorate")
         form = ("--encoding=UTF-8", f"--format=tformat:{'%x00'.join(fields)}")
-        output = self._git("log", *options, *form, *arguments, lines=lines, config=config)
+        output = self._git("log", *options, *form, *arguments)
         values = iter(output.decode(errors="replace").split("\0"))
         return zip(*[values] * len(fields), strict=False)
 
-    def _git(self, *arguments: str, lines: bytes = b"", config: Mapping[str, str] | None = None) -> bytes:
-        config = command.OFFLINE | dict(config or {})
-        return command.git(*self.place, *arguments, place=self.folder, lines=lines, config=config)
+    def _git(self, *arguments: str, lines: bytes = b"") -> bytes:
+        return command.git(*self.place, *arguments, place=self.folder, lines=lines)
 
     def _stream(self, *arguments: str, lines: bytes) -> AbstractContextManager[IO[bytes]]:
         return command.stream(*self.place, *arguments, place=self.folder, lines=lines)

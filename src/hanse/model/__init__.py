@@ -5,6 +5,7 @@ from hanse.model.approval import Approval, Rule
 from hanse.model.key import Key, Owner, Tenant, WorkspaceOn, owner_of, parse_owner
 from hanse.model.provenance import Provenance, Strength
 from hanse.model.resource import Find, Foreign, KindSpec, Native, Personal, Ref, Resource, Secret, Value
+from hanse.model.signature import Fault, Verdict
 from hanse.model.step import Cause, Done, NotYet, Outcome, Reason, Refused, Remark, Step, Unsure
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Approval",
     "Cause",
     "Done",
+    "Fault",
     "Find",
     "Foreign",
     "Key",
@@ -34,6 +36,7 @@ __all__ = [
     "Tenant",
     "Unsure",
     "Value",
+    "Verdict",
     "Via",
     "WorkspaceOn",
     "owner_of",

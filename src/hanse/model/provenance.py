@@ -10,7 +10,8 @@ from msgspec import Struct
 from hanse.model.resource import Personal
 
 Strength = Literal["verified-signer", "forge-merge", "server-commit", "local-operator", "claimed-author"]
-"""From strong to weak. `claimed-author`: only the commit says so, which anybody can write."""
+"""From strong to weak. `forge-merge`: a machine signed it, and vouches for whom it names. `claimed-author`: only the
+commit says so, which anybody can write."""
 
 
 class Provenance(Struct, frozen=True):
@@ -24,6 +25,6 @@ class Provenance(Struct, frozen=True):
     """The first line of the commit message."""
     strength: Strength
     signer: Personal | None = None
-    """Set where the strength is `verified-signer`: the principal that the signature proves."""
+    """The principal that the signature proves; where the strength is `forge-merge`, the machine."""
     reason: Personal | None = None
     """Why, in the declaration's own words (`reason:` of a grant)."""

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hanse.foundation.keys import PublicKey
+from hanse.model import Verdict
+
 FETCH_SECONDS = 600.0
 """How long to wait for the server of a repository; its first fetch may bring much."""
 
@@ -63,6 +66,22 @@ class Change(Struct, frozen=True):
     new: str
 
 
+class TrustRoot(Struct, frozen=True):
+    """Files outside the repository with keys whose signatures count whatever is accepted; empty: there is none."""
+
+    ssh: str = ""
+    """Allowed signers in ssh-keygen's format."""
+    gpg: str = ""
+    """Armoured OpenPGP public keys."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.ssh or self.gpg)
+
+
+NO_ROOT = TrustRoot()
+
+
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
@@ -88,6 +107,10 @@ class Source(Protocol):
         """Commit id of a branch; of HEAD for an empty name."""
         ...
 
+    def has(self, commit: str) -> bool:
+        """Whether the commit is there, or is there still."""
+        ...
+
     def tree(self, commit: str) -> dict[str, Entry]:
         """All files of a commit, by path."""
         ...
@@ -104,14 +127,23 @@ class Source(Protocol):
         """Along first parents, oldest first; from the very first where `since` is empty."""
         ...
 
-    def changes(self, commits: Sequence[str]) -> Mapping[str, list[Change]]:
-        """What each commit changed against its first parent."""
+    def changes(self, commits: Sequence[str], *, all_sorts: bool = False) -> Mapping[str, list[Change]]:
+        """What each commit changed against its first parent.
+
+        With `all_sorts` also where only links, submodules or modes changed, as a Change from nothing to nothing.
+        """
         ...
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older`, or is it."""
         ...
 
-    def verify(self, commits: Sequence[str], allowed_signers: str) -> Mapping[str, str]:
-        """The signers of those commits whose signature one of the file of allowed signers made."""
+    def has_common_history(self, one: str, other: str) -> bool:
+        """Whether the two commits have an ancestor in common; one that is not known has none."""
+        ...
+
+    def verify(
+        self, commits: Sequence[str], keys: Sequence[PublicKey], root: TrustRoot = NO_ROOT
+    ) -> Mapping[str, Verdict]:
+        """What each commit's signature proves, where these keys count and those of the root."""
         ...

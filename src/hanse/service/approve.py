@@ -8,8 +8,10 @@ from datetime import timedelta
 from hanse.accept import deletion_subject
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Approval, Personal, Rule
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import propose
+from hanse.service.trust import decider
 
 SHORTEST_PREFIX = 6
 """Digits of a subject that name it; fewer might name another one tomorrow."""
@@ -32,10 +34,12 @@ async def waiting(estate: Estate) -> list[Waiting]:
     found: dict[str, Waiting] = {}
     for trip in proposal.acceptance.trips if proposal.acceptance else ():
         what = f"{trip.scope}: {len(trip.removals)} removals are held ({trip.guard})"
+        if trip.guard == "history" and proposal.acceptance:
+            what = f"commit {proposal.commit[:8]}: {proposal.acceptance.refused} (history)"
         found[trip.subject] = Waiting(
             trip.subject, "guard", what, tuple(map(str, trip.removals)), trip.subject in proposal.approvals
         )
-    if proposal.acceptance is None:  # a head with errors: what was held before it waits all the same
+    if proposal.checked is None:  # a head that is not accepted: what was held before it waits all the same
         for row in proposal.rows.values():
             for held in row.accepted.held:
                 what = f"{held.scope}: removals are held ({held.guard})"
@@ -53,11 +57,6 @@ async def waiting(estate: Estate) -> list[Waiting]:
 
 async def approve(estate: Estate, prefix: str, reason: str, days: int) -> Waiting:
     """Approve the one waiting subject that begins with `prefix`, for so many days. Raises Trouble."""
-    if estate.operator not in estate.config.approvers:
-        raise Trouble(
-            f"{estate.operator} may not approve",
-            "who may is listed as `approvers` in server.yaml, by account name",
-        )
     if len(prefix) < SHORTEST_PREFIX:
         raise Trouble(
             f"{prefix} is too short", f"give at least {SHORTEST_PREFIX} digits of what `hanse approve` lists"
@@ -67,8 +66,8 @@ async def approve(estate: Estate, prefix: str, reason: str, days: int) -> Waitin
         what = "nothing that waits" if not matches else f"{len(matches)} of what waits"
         raise Trouble(f"{prefix} names {what}", "`hanse approve` without an argument lists what waits")
     one = matches[0]
+    by = decider(estate, one.rule, *await accepted_state(estate.store, await estate.store.head()))
     now = estate.now()
-    by = Personal(estate.operator)
     yes = Approval(
         one.subject,
         one.rule,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hanse.ports.platform import Check, PlatformUnavailable
+from hanse.service.accepted import accepted_state
 from hanse.service.bootstrap import identity, named, zones
 from hanse.service.estate import Estate, Trouble, bound
+from hanse.service.trust import asks_for_signatures, untrusted
 from hanse.service.validate import Checked, check_commit
 
 
@@ -23,12 +25,23 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     if examine is None:
         raise Trouble(f"platforms of {platform.vendor} cannot be examined")
     declared = zones(checked.manifest, name)
+    of_manifest, of_trust = _of_manifest(checked), await _of_trust(estate, commit)
     try:
         credential = bound(estate.config, platform)
     except PlatformUnavailable as error:
-        return [*_of_manifest(checked), Check("credential", "error", str(error), error.advice)]
+        return [*of_manifest, Check("credential", "error", str(error), error.advice), *of_trust]
     found: Sequence[Check] = await examine(credential, identity(checked.settings, platform), declared)
-    return [*_of_manifest(checked), *found]
+    return [*of_manifest, *found, *of_trust]
+
+
+async def _of_trust(estate: Estate, commit: str) -> list[Check]:
+    head = await estate.store.head()
+    directory, settings = await accepted_state(estate.store, head)
+    if asks_for_signatures(estate, settings):
+        refusals = await untrusted(estate, commit, head, directory, settings)
+        return [Check("trust", "error", refusal.message, refusal.advice) for refusal in refusals[:1]]
+    said = "no commit needs a signature, so whoever can push to the repository decides who has access"
+    return [Check("trust", "warning", said, "docs/trust.md shows how to begin")]
 
 
 def _of_manifest(checked: Checked) -> list[Check]:

@@ -11,8 +11,9 @@ from datetime import datetime
 from hanse.config import ServerConfig
 from hanse.desired.settings import PlatformSettings, Settings
 from hanse.desired.vocabulary import Vocabulary
+from hanse.model import Personal
 from hanse.ports.platform import Credential, Platform, PlatformUnavailable, Vendor
-from hanse.ports.source import Source
+from hanse.ports.source import NO_ROOT, Source, TrustRoot
 from hanse.ports.store import Store
 from hanse.ports.writer import Writer
 
@@ -54,14 +55,20 @@ class Estate:
     now: Callable[[], datetime]
     operator: str
     """The operating-system account that runs the command."""
-    trust_root: str = ""
-    """A file of allowed signers, outside the repository; empty: none."""
+    trust_root: TrustRoot = NO_ROOT
+    """Whose signatures count whatever is accepted."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """How it waits for what is not possible yet."""
     chance: Callable[[int], bytes] = secrets.token_bytes
     """So many random bytes."""
     let_go: Callable[[Platform], Awaitable[None]] = _keep
     """Closes what `connect` opened for a platform that is not used any more; at the end all are closed."""
+
+    @property
+    def who(self) -> Personal:
+        """Who runs the command, as the journal keeps it: the account, and whose it is where that is known."""
+        person = self.config.accounts.get(self.operator)
+        return Personal(f"{person} (account {self.operator})" if person else self.operator)
 
 
 def bound(config: ServerConfig, platform: PlatformSettings) -> Credential:

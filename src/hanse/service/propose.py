@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from msgspec.structs import replace
 
 from hanse.accept import Acceptance, Subtraction, Trip, judge
@@ -17,9 +16,11 @@ from hanse.foundation.canonical import digest, encode
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.journal.events import Event, GuardTripped, OrganizationAccepted
 from hanse.journal.revocation import Revocation
-from hanse.model import Approval, Owner, Personal
-from hanse.ports.store import Head, OwnerRow, Store
+from hanse.model import Approval, Owner
+from hanse.ports.store import Head, OwnerRow
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
+from hanse.service.trust import summary, told_refusals, untrusted
 from hanse.service.validate import Checked, check_commit
 
 
@@ -79,7 +80,6 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     approvals = await estate.store.approvals(now)
     directory, settings = await accepted_state(estate.store, head)
     revocations = await estate.store.revocations()
-    checked = await check_commit(estate.source, estate.language, commit, now, estate.store)
 
     def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
         """What was accepted last stands, less what was revoked since."""
@@ -93,6 +93,10 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
             commit, head, None, found, acceptance, standing, directory, settings, approvals, revoked
         )
 
+    refusals = await untrusted(estate, commit, head, directory, settings)
+    if refusals:
+        return as_accepted(told_refusals(refusals), Acceptance(commit, directory, refused=summary(refusals)))
+    checked = await check_commit(estate.source, estate.language, commit, now, estate.store)
     if not checked.is_sound or checked.settings is None:
         return as_accepted(checked.diagnostics, None)
     if settings is not None and settings.organization.name != checked.settings.organization.name:
@@ -101,6 +105,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
             f"the manifest is that of the organisation {other}, and {mine} is accepted",
             "the name of an organisation never changes; use another store for another organisation",
         )
+    descends = head is None or estate.source.is_ancestor(head.commit, commit)
     acceptance = judge(
         checked.intents,
         {owner: row.accepted for owner, row in rows.items()},
@@ -109,7 +114,8 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         settings.organization.guards if settings else checked.settings.organization.guards,
         approvals,
         revocations,
-        descends=head is None or estate.source.is_ancestor(head.commit, commit),
+        descends=descends,
+        related=descends or (head is not None and estate.source.has_common_history(head.commit, commit)),
         commit=commit,
         now=now,
     )
@@ -147,16 +153,6 @@ def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation])
     )
 
 
-async def accepted_state(store: Store, head: Head | None) -> tuple[Directory, Settings | None]:
-    """The directory and the settings that are accepted now. Raises StoreError."""
-    if head is None:
-        return Directory(), None
-    people, settings = await store.blob(head.directory), await store.blob(head.settings)
-    assert people is not None, "an acceptance keeps its directory"
-    assert settings is not None, "an acceptance keeps its settings"
-    return msgspec.json.decode(people, type=Directory), Settings.decode(settings)
-
-
 async def accept(estate: Estate, proposal: Proposal) -> None:
     """Make the proposal the accepted state, in one transaction with its events. Raises StoreError."""
     checked, acceptance, head = proposal.checked, proposal.acceptance, proposal.head
@@ -175,7 +171,7 @@ async def accept(estate: Estate, proposal: Proposal) -> None:
         ),
         held=acceptance.held,
         lapsed=tuple(sorted(acceptance.lapsed)),
-        by=Personal(estate.operator),
+        by=estate.who,
         strength="local-operator",
     )
     tripped: list[Event] = [

@@ -18,8 +18,10 @@ from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
 from hanse.ports.source import never
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
 from hanse.service.grant import REVOCATIONS
+from hanse.service.trust import decider
 from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
 
 
@@ -31,11 +33,7 @@ async def revoke(
     The next pass takes the access away; this only decides and journals it. What is revoked already stays as it is.
     """
     workspace, _, name = project.partition("/")
-    if estate.operator not in estate.config.approvers:
-        raise Trouble(
-            f"{estate.operator} may not revoke",
-            "who may is listed as `approvers` in server.yaml, by account name",
-        )
+    by = decider(estate, "revocation", *await accepted_state(estate.store, await estate.store.head()))
     owner = None
     async for row in estate.store.owners():
         intent = row.accepted.intent
@@ -66,7 +64,7 @@ async def revoke(
         subject_kind,
         subject,
         role,
-        Personal(estate.operator),
+        by,
         "local-operator",
         Personal(reason),
     )

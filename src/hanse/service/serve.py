@@ -24,8 +24,9 @@ from hanse.ports.source import SourceError
 from hanse.ports.store import Head, OwnerRow, StoreError
 from hanse.reconcile import Force, Loop, World
 from hanse.reconcile.news import Failed, Item, News
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
-from hanse.service.propose import Proposal, accept, accepted_state, propose, revoked_grants
+from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
 from hanse.service.write import Committed, Result
 

@@ -1,15 +1,18 @@
-"""What is wanted, accepted and applied, from the store alone."""
+"""What is wanted, accepted and applied, from the store and the repository alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hanse.accept.trust import Refusal
 from hanse.journal.revocation import Revocation
 from hanse.model import Owner, Tenant
 from hanse.ports.store import Head, OwnerRow, Work
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
 from hanse.service.revoke import is_written
+from hanse.service.trust import untrusted
 from hanse.service.validate import load_commit
 
 
@@ -32,6 +35,8 @@ class State:
     rows: list[OwnerRow]
     revocations: list[Waiting]
     """What is revoked and not accepted from git yet."""
+    refusals: list[Refusal]
+    """Why the branch's head may not be accepted, by the trust of what is accepted."""
     work: Mapping[Owner, Work]
     """When `hanse serve` looks at an owner next, where it knows of a reason."""
 
@@ -52,12 +57,14 @@ async def status(estate: Estate, only: str = "") -> State:
     ]
     if only and not rows:
         raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
-    wanted = estate.source.head(branch)
+    wanted, head = estate.source.head(branch), await estate.store.head()
+    directory, settings = await accepted_state(estate.store, head)
     return State(
         wanted,
-        await estate.store.head(),
+        head,
         rows,
         await _revocations(estate, wanted),
+        await untrusted(estate, wanted, head, directory, settings),
         await estate.store.work(),
     )
 

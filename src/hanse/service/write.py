@@ -17,8 +17,8 @@ from functools import cached_property
 
 from msgspec import structs
 
-from hanse.desired.load import glob
 from hanse.desired.manifest import Id, Manifest
+from hanse.desired.paths import glob
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source, SourceError, never
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip, Writer

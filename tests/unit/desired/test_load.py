@@ -8,7 +8,8 @@ import pytest
 
 from example_vendor import BASE, NOW, PROJECT, VOCABULARY, loaded, said
 from hanse.desired.compiled import Problem
-from hanse.desired.load import decode_documents, glob, is_manifest, load
+from hanse.desired.load import decode_documents, is_manifest, load
+from hanse.desired.paths import glob
 from hanse.desired.vocabulary import Blocks, Vocabulary
 
 

@@ -245,7 +245,7 @@ def test_only_changed_files_are_asked_for() -> None:
 
 def test_a_verified_signature_is_the_stronger_proof() -> None:
     reader = Reader(State())
-    decision = Decision("c1", datetime(2026, 1, 1, tzinfo=UTC), "a", "b", "c", signer="u-1")
+    decision = Decision("c1", datetime(2026, 1, 1, tzinfo=UTC), "a", "b", "c", "u-1", "verified-signer")
     reader.read(
         decision, [FileChange("a.yaml", "", BASE)], lambda b: sound_documents(b.encode(), VOCABULARY), dict
     )

@@ -1,0 +1,1 @@
+"""Tests that try what a committer must not be able to do."""
