@@ -25,7 +25,7 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError
-from hanse.ports.store import StoreError
+from hanse.ports.store import Rows, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
@@ -42,7 +42,7 @@ def run() -> None:
     cli(
         obj={
             "joined": Joined(
-                open_estate, open_source, language, new_repository, operator, config_folder, troubles
+                open_estate, open_source, open_cache, language, new_repository, operator, config_folder, troubles
             )
         }
     )
@@ -80,6 +80,13 @@ def open_source(location: str) -> Source:
     from hanse.git import Repository  # noqa: PLC0415 (commands that read no repository start quicker)
 
     return Repository.open(location, mirror_folder=_data_folder() / "mirrors")
+
+
+def open_cache(source: Source) -> Rows:
+    """What earlier checks of a repository remembered."""
+    from hanse.store.cache import Cache  # noqa: PLC0415
+
+    return Cache.open(_cache_folder() / "validate", source.place)
 
 
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
@@ -205,6 +212,10 @@ def operator() -> str:
 def config_folder() -> Path:
     """Where the user's configuration is, by the XDG convention."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hanse"
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hanse"
 
 
 def _data_folder() -> Path:

@@ -8,9 +8,11 @@ folder that a LandingZone names: there its documents are the platform's, and pla
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,6 +29,9 @@ from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
 
+_ARRAY = struct.Struct(">BI")  # how msgpack begins an array of any length
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What became of the files of one commit."""
@@ -39,9 +44,13 @@ class Loaded:
     """By path: what to keep for each newly parsed sound file's content, and to give as `known` next time."""
 
 
+MANIFESTS = (".yaml", ".yml")
+"""How the names of the manifest's files end."""
+
+
 def is_manifest(path: str) -> bool:
     """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith((".yaml", ".yml")) and not path.startswith(".") and "/." not in path
+    return path.endswith(MANIFESTS) and not path.startswith(".") and "/." not in path
 
 
 def load(
@@ -61,12 +70,14 @@ def load(
     time is over.
     """
     reading = _Reading(vocabulary)
-    known = known or {}
+    recalled = _recalled(known or {}, vocabulary)
     for path in files:
         if is_manifest(path):
-            row = known.get(path)
-            if row is None or not reading.recall(path, row):
+            documents = recalled.get(path)
+            if documents is None:
                 reading.read(path, files[path])
+            else:
+                reading.declared += [Declared(document, Spot(path, index)) for index, document in documents]
     reading.ignore()
     folder_files = reading.set_folders_apart(files)
     unsound = reading.unsound()
@@ -116,14 +127,6 @@ class _Reading:
         """What is not even YAML."""
         self.misplaced: list[Spot] = []
         """Documents of Hanse's where none are read."""
-
-    def recall(self, path: str, row: bytes) -> bool:
-        """Take a file's documents from the cache; False where the row is of another language."""
-        documents = decode_documents(row, self.vocabulary)
-        if documents is None:
-            return False
-        self.declared += [Declared(document, Spot(path, index)) for index, document in documents]
-        return True
 
     def read(self, path: str, data: bytes) -> None:
         """Parse and type a file."""
@@ -237,6 +240,18 @@ class _Reading:
                 continue
 
 
+def is_row(row: bytes, vocabulary: Vocabulary) -> bool:
+    """Whether a row was made under this very language."""
+    return row.startswith(vocabulary.mark)
+
+
+def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
+    """What to keep of a file's content, and to give as `known`; None where anything in it is wrong."""
+    reading = _Reading(vocabulary)
+    reading.read("", data)
+    return reading.rows.get("")
+
+
 def sound_documents(data: bytes, vocabulary: Vocabulary) -> list[Document] | None:
     """The documents of one file by itself; None where anything in it is wrong."""
     reading = _Reading(vocabulary)
@@ -257,6 +272,21 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
         return vocabulary.decoder.decode(memoryview(row)[len(vocabulary.mark) :])
     except msgspec.DecodeError:
         return None
+
+
+def _recalled(
+    known: Mapping[str, bytes], vocabulary: Vocabulary
+) -> dict[str, list[tuple[int, Document]]]:
+    """The documents of rows by path, without those of another language and damaged ones; decoded in one go."""
+    mark = vocabulary.mark
+    ours = {path: row for path, row in known.items() if row.startswith(mark)}
+    lists = b"".join(map(itemgetter(slice(len(mark), None)), ours.values()))
+    try:
+        found = vocabulary.lists_decoder.decode(_ARRAY.pack(0xDD, len(ours)) + lists)
+    except msgspec.DecodeError:
+        documents = ((path, decode_documents(row, vocabulary)) for path, row in ours.items())
+        return {path: sound for path, sound in documents if sound is not None}
+    return dict(zip(ours, found, strict=True))
 
 
 def glob(patterns: Iterable[str]) -> re.Pattern[str]:

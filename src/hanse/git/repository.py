@@ -65,6 +65,11 @@ class Repository:
             raise GitError(f"{shown(address)} is not on this machine", "clone it, and name the clone")
         return _open_mirror(address, mirror_folder)
 
+    @property
+    def place(self) -> str:
+        """What tells this repository from others on this machine."""
+        return str(self.folder)
+
     def fetch(
         self, branch: str = "", seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
     ) -> None:
@@ -111,15 +116,10 @@ class Repository:
 
         A path that is not UTF-8 shows its odd bytes as `\\xff`. Raises GitError.
         """
-        listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", checked_id(commit))
-        entries = {}
-        for row in listing.split(b"\0")[:-1]:
-            about, _, name = row.partition(b"\t")
-            path = _text(name)
-            if path.endswith(suffixes or ""):
-                mode, _, blob, size = about.decode().split()
-                entries[path] = Entry(mode, blob, 0 if size == "-" else int(size))
-        return entries
+        listing = self._git("ls-tree", "-r", "-z", "--full-tree", checked_id(commit))
+        ends = b"|".join(re.escape(suffix.encode()) for suffix in suffixes)
+        rows = re.findall(rb"(\d+) \w+ (\w+)\t([^\0]*(?:%s))\0" % ends, listing)
+        return {_text(name): Entry(mode.decode(), blob.decode()) for mode, blob, name in rows}
 
     def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Contents by blob id, in the order asked for; one of more than `limit` bytes is left out unread.

@@ -32,8 +32,6 @@ class Entry(Struct, frozen=True):
     """As git writes it: 100644, 100755, 120000 (symbolic link), 160000 (submodule)."""
     blob: str
     """The id of the content; of a submodule, its commit."""
-    size: int
-    """Bytes; 0 for a submodule."""
 
     @property
     def is_file(self) -> bool:
@@ -66,6 +64,11 @@ class Change(Struct, frozen=True):
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
+    @property
+    def place(self) -> str:
+        """What tells this repository from others on this machine."""
+        ...
+
     def fetch(
         self, branch: str = "", seconds: float = FETCH_SECONDS, stopped: Callable[[], bool] = never
     ) -> None:
@@ -83,12 +86,12 @@ class Source(Protocol):
         """Commit id of a branch; of HEAD for an empty name."""
         ...
 
-    def tree(self, commit: str) -> dict[str, Entry]:
-        """All files of a commit, by path."""
+    def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
+        """All files of a commit by path, or those that end so."""
         ...
 
-    def read(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Contents by blob id."""
+    def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """Contents by blob id; one of more than `limit` bytes is left out unread."""
         ...
 
     def worktree(self) -> tuple[dict[str, bytes], list[str]]:

@@ -71,6 +71,18 @@ class Work(Struct, frozen=True):
     """For people: what marked it, or what it waits for."""
 
 
+class Rows(Protocol):
+    """Parse results by git blob id: a cache, of which anything may be missing."""
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        ...
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id."""
+        ...
+
+
 class StoreError(Exception):
     """The store cannot do what was asked. The text says what happened, `advice` what to do."""
 

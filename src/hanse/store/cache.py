@@ -1,0 +1,152 @@
+"""What `hanse validate` remembers of one repository: parsed files, and an index of one commit.
+
+A cache of the user's own, one SQLite file for each repository. Nothing depends on it but time: what is damaged, full or
+not to be written is done without, and the whole folder may be deleted at any moment. It holds what the manifest
+holds, and no secret. Several processes may use it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from hanse.store.engine import Sql
+
+T = TypeVar("T")
+
+REPOSITORIES = 20
+"""Of so many repositories something is remembered; of those not used for longest it is forgotten."""
+SPARE_ROWS = 50_000
+"""So many parsed files may be kept beside those that the last check needed, and once as many as it needed."""
+_BUSY_SECONDS = 5.0
+_SCHEMA = 1
+_TABLES = """
+CREATE TABLE parsed (blob_id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE file (path TEXT PRIMARY KEY, blob_id TEXT NOT NULL, sound INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE document (id TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (id, path)) WITHOUT ROWID;
+CREATE TABLE mention (target TEXT NOT NULL, source TEXT NOT NULL, path TEXT NOT NULL,
+    PRIMARY KEY (target, source, path)) WITHOUT ROWID;
+CREATE TABLE native (name TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (name, source)) WITHOUT ROWID;
+CREATE INDEX document_path ON document (path);
+CREATE INDEX mention_path ON mention (path);
+CREATE INDEX mention_source ON mention (source);
+CREATE INDEX native_source ON native (source);
+CREATE INDEX unsound ON file (path) WHERE NOT sound;
+"""
+
+
+class Cache:
+    """The rows and the index of one repository. Without a connection it is empty, and keeps nothing."""
+
+    def __init__(self, connection: sqlite3.Connection | None) -> None:
+        self._connection = connection
+        self._wanted: set[str] = set()
+
+    @classmethod
+    def open(cls, folder: Path, repository: str) -> Cache:
+        """The cache of a repository, below a folder that is made where it is not there."""
+        path = folder / f"{hashlib.sha256(repository.encode()).hexdigest()[:32]}.db"
+        for _ in range(2):  # a damaged one is thrown away
+            try:
+                return cls(_connect(path))
+            except sqlite3.DatabaseError as wrong:
+                if isinstance(wrong, sqlite3.OperationalError):  # it is locked, or not to be opened
+                    break
+                _remove(path)
+            except OSError:
+                break
+        return cls(None)
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        self._wanted = wanted = set(blob_ids)
+
+        def read(sql: Sql) -> dict[str, bytes]:
+            if len(wanted) < 1000:
+                return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
+            return {blob: row for blob, row in sql.run("SELECT blob_id, content FROM parsed") if blob in wanted}
+
+        return self._try(read, {})
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id, and forget those that have not been needed for long."""
+
+        def write(sql: Sql) -> None:
+            sql.run_many("INSERT OR REPLACE INTO parsed (blob_id, content) VALUES ($1, $2)", rows.items())
+            ((count,),) = sql.run("SELECT count(*) FROM parsed")
+            if count > 2 * len(self._wanted) + SPARE_ROWS:
+                needed = msgspec.json.encode(sorted(self._wanted | rows.keys())).decode()
+                sql.run("DELETE FROM parsed WHERE blob_id NOT IN (SELECT value FROM json_each($1))", needed)
+
+        with suppress(sqlite3.Error), self._writing():
+            self._try(write, None)
+
+    def _try(self, job: Callable[[Sql], T], otherwise: T) -> T:
+        if self._connection is None:
+            return otherwise
+        try:
+            return job(Sql(self._connection))
+        except sqlite3.Error:
+            return otherwise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; nothing of it is left where it fails."""
+        connection = self._connection
+        if connection is None:
+            yield
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        _forget_oldest(path.parent)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.utime(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = OFF")  # what a loss of power damages is made again
+        ((version,),) = connection.execute("PRAGMA user_version")
+        if version != _SCHEMA:
+            connection.execute("BEGIN IMMEDIATE")
+            ((version,),) = connection.execute("PRAGMA user_version")
+            if version not in (0, _SCHEMA):
+                raise sqlite3.DatabaseError("of another version")
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _forget_oldest(folder: Path) -> None:
+    files = sorted(folder.glob("*.db"), key=lambda file: file.stat().st_mtime)
+    for file in files[: max(0, len(files) - REPOSITORIES + 1)]:
+        _remove(file)
+
+
+def _remove(path: Path) -> None:
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        name.unlink(missing_ok=True)
