@@ -25,7 +25,7 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError
-from hanse.ports.store import Rows, StoreError
+from hanse.ports.store import Index, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
@@ -82,7 +82,7 @@ def open_source(location: str) -> Source:
     return Repository.open(location, mirror_folder=_data_folder() / "mirrors")
 
 
-def open_cache(source: Source) -> Rows:
+def open_cache(source: Source) -> Index:
     """What earlier checks of a repository remembered."""
     from hanse.store.cache import Cache  # noqa: PLC0415
 

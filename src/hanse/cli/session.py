@@ -15,7 +15,7 @@ import msgspec
 
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source
-from hanse.ports.store import Rows
+from hanse.ports.store import Index
 from hanse.service.estate import Estate, Language
 
 OK, ERROR, CHANGES = 0, 1, 2
@@ -29,7 +29,7 @@ class Joined:
     """Opens the estate of a server configuration (a path, or None for the default one)."""
     source: Callable[[str], Source]
     """Opens a git repository for reading."""
-    cache: Callable[[Source], Rows]
+    cache: Callable[[Source], Index]
     """What was remembered of a repository by earlier checks."""
     language: Callable[[], Language]
     """The manifest's language, for what needs no server configuration."""

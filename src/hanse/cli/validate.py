@@ -9,6 +9,7 @@ import click
 
 from hanse.cli.session import ERROR, OK, count, joined, leave, print_diagnostics, print_json
 from hanse.foundation.diagnostics import Diagnostic
+from hanse.service.since import check_since
 from hanse.service.validate import check_commit, check_worktree
 
 
@@ -16,9 +17,14 @@ from hanse.service.validate import check_commit, check_worktree
 @click.argument("repository", default=".", type=click.Path(file_okay=False))
 @click.option("--commit", default="", metavar="REV", help="Check this commit instead of the branch's head.")
 @click.option("--worktree", is_flag=True, help="Check the files as they are, committed or not.")
+@click.option(
+    "--changed-since", "since", default="", metavar="REV", help="Only what may be another since that commit."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write all findings as JSON.")
 @click.pass_context
-def command(ctx: click.Context, repository: str, commit: str, worktree: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context, repository: str, commit: str, worktree: bool, since: str, as_json: bool
+) -> None:
     """Check the manifest in REPOSITORY (default: here), and report all errors at once.
 
     Needs no server configuration and no cloud. Exit code 1 if there is an error.
@@ -29,6 +35,10 @@ def command(ctx: click.Context, repository: str, commit: str, worktree: bool, as
         source, language, now = main.source(repository), main.language(), datetime.now(UTC)
         if worktree:
             checked = check_worktree(source, language, now)
+        elif since:
+            checked = await check_since(
+                source, language, source.resolve(since), source.resolve(commit or "HEAD"), now, main.cache(source)
+            )
         else:
             checked = await check_commit(
                 source, language, source.resolve(commit or "HEAD"), now, main.cache(source)

@@ -60,6 +60,7 @@ def load(
     *,
     known: Mapping[str, bytes] | None = None,
     links: Collection[str] = (),
+    elsewhere: Callable[[str], Iterable[str]] | None = None,
 ) -> Loaded:
     """Read all files of a commit and check that they hold together.
 
@@ -67,7 +68,7 @@ def load(
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
     another version of the language are not used. `links` are paths of the manifest that are symbolic links or
     submodules: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
-    time is over.
+    time is over. `elsewhere` is the Manifest's: names of all documents of a kind, where the files are only a part.
     """
     reading = _Reading(vocabulary)
     recalled = _recalled(known or {}, vocabulary)
@@ -81,11 +82,11 @@ def load(
     reading.ignore()
     folder_files = reading.set_folders_apart(files)
     unsound = reading.unsound()
-    manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files)
+    manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files, elsewhere)
     findings = reading.findings()
     if findings:
         declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
-        whole = Manifest(declared, vocabulary, files, unsound, folder_files)
+        whole = Manifest(declared, vocabulary, files, unsound, folder_files, elsewhere)
         findings += _independent(check(whole, now), findings)
     else:
         findings = check(manifest, now)

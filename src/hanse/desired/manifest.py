@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -69,17 +69,20 @@ class Manifest:
         files: Mapping[str, bytes],
         unsound: Iterable[Id] = (),
         folder_files: Mapping[str, FolderFile] | None = None,
+        elsewhere: Callable[[str], Iterable[str]] | None = None,
     ) -> None:
         """Sort documents by kind and name; of several with one name the first counts.
 
         `files` is asked for a file's bytes only when a place in it is wanted. `unsound` names documents that
         are there but could not be typed, so that references to them are not called dangling. `folder_files` are
-        the files below folders that landing zones name, by path.
+        the files below folders that landing zones name, by path. Of a manifest that is only a part, `elsewhere` knows
+        the names of all documents of a kind, so that suggestions are the same as in the whole.
         """
         self.vocabulary = vocabulary
         self.files = files
         self.unsound = frozenset(unsound)
         self.folder_files = dict(sorted((folder_files or {}).items()))
+        self._elsewhere = elsewhere
         self.repeated: list[Declared] = []
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
@@ -141,6 +144,17 @@ class Manifest:
                 yield names, row, ("Project", *names), ("access", i)
         for name, grant in self.grants.items():
             yield (grant.workspace or "", grant.project or ""), grant, ("Grant", name), ()
+
+    def known(self, kind: str) -> Collection[str]:
+        """The names of all documents of a kind, such as `shop/prod`, for suggestions."""
+        names = {"/".join(names) for other, *names in self._declared if other == kind}
+        if self._elsewhere is not None:
+            names.update(self._elsewhere(kind))
+        return names
+
+    def documents(self) -> Iterable[Declared]:
+        """All documents and where they stand, those included whose name another one had already."""
+        return [*self._declared.values(), *self.repeated]
 
     def spot(self, identity: Id) -> Spot:
         """Where the document of that kind and name stands. Raises KeyError."""

@@ -205,6 +205,22 @@ class Repository:
                 raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
         return changes
 
+    def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
+        """What differs between two commits, whatever lies between them, and which of these paths are links in `new`.
+
+        A rename is a removal and an addition; links and submodules count as no content. Raises GitError.
+        """
+        options = ("-r", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        tokens = iter(self._git("diff-tree", *options, checked_id(old), checked_id(new)).split(b"\0")[:-1])
+        changes, links = [], []
+        for token in tokens:
+            path = _text(next(tokens))
+            old_mode, new_mode, before, after, _ = token[1:].decode().split()
+            changes.append(Change(path, _side(old_mode, before), _side(new_mode, after)))
+            if new_mode in ("120000", "160000"):
+                links.append(path)
+        return changes, links
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older`, or is it.
 

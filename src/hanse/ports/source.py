@@ -106,6 +106,10 @@ class Source(Protocol):
         """What each commit changed against its first parent."""
         ...
 
+    def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
+        """What differs between two commits, whatever lies between them, and which of these paths are links in `new`."""
+        ...
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older`, or is it."""
         ...

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.intent import Directory, Intent
@@ -18,7 +18,7 @@ from hanse.desired.settings import Settings
 from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
-from hanse.model import Owner
+from hanse.model import Owner, WorkspaceOn
 from hanse.observed import mark
 from hanse.ports.platform import Platform
 from hanse.ports.source import Source, SourceError
@@ -41,6 +41,8 @@ class Checked:
     intents: dict[Owner, Intent] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     settings: Settings | None = None
+    natives: dict[str, set[str]] = field(default_factory=dict)
+    """By declaring document, what its things will be called, each as a text that no other may have."""
 
     @property
     def is_sound(self) -> bool:
@@ -48,38 +50,69 @@ class Checked:
         return self.settings is not None and not has_errors(self.diagnostics)
 
 
+class Selection(Protocol):
+    """Which documents a check is about, by their names as in `desired.source`."""
+
+    @property
+    def judged(self) -> Collection[str] | None:
+        """Those whose owners are compiled; None: all."""
+        ...
+
+    def told(self, name: str) -> bool:
+        """Whether findings about this document are told."""
+        ...
+
+    def tells(self, diagnostic: Diagnostic) -> bool:
+        """Whether this finding is."""
+        ...
+
+
 def check_worktree(source: Source, language: Language, now: datetime) -> Checked:
     """Check the files as they are in the working tree. Raises SourceError."""
-    with _without_looking_for_garbage():
+    with without_looking_for_garbage():
         files, links = source.worktree()
-        return _checked("", load(files, language.vocabulary, now, links=links), language, now)
+        return checked("", load(files, language.vocabulary, now, links=links), language, now)
 
 
 async def check_commit(
     source: Source, language: Language, commit: str, now: datetime, rows: Rows | None = None
 ) -> Checked:
     """Check a commit; with rows of an earlier check, what was parsed then is not parsed again. Raises SourceError."""
-    with _without_looking_for_garbage():
-        entries = {
-            path: entry
-            for path, entry in source.tree(commit, suffixes=MANIFESTS).items()
-            if is_manifest(path)
-        }
-        _not_too_many(len(entries))
-        files = _Blobs(source, {path: entry.blob for path, entry in entries.items() if entry.is_file})
-        known = await _known(source, language, set(files.blobs.values()), rows)
-        loaded = load(
-            files,
-            language.vocabulary,
-            now,
-            known={path: known[blob] for path, blob in files.blobs.items() if blob in known},
-            links=[path for path, entry in entries.items() if not entry.is_file],
+    with without_looking_for_garbage():
+        files, links = manifest_files(source, commit)
+        loaded = load_blobs(
+            files, language, now, await known_rows(source, language, files.blobs.values(), rows), links
         )
-        return _checked(commit, loaded, language, now)
+        return checked(commit, loaded, language, now)
 
 
-async def _known(source: Source, language: Language, blobs: set[str], rows: Rows | None) -> dict[str, bytes]:
+def manifest_files(source: Source, commit: str) -> tuple[Blobs, list[str]]:
+    """The manifest's files of a commit, and what is named like one and is a link. Raises SourceError."""
+    tree = source.tree(commit, suffixes=MANIFESTS)
+    entries = {path: entry for path, entry in tree.items() if is_manifest(path)}
+    _not_too_many(len(entries))
+    blobs = {path: entry.blob for path, entry in entries.items() if entry.is_file}
+    return Blobs(source, blobs), [path for path, entry in entries.items() if not entry.is_file]
+
+
+def load_blobs(
+    files: Blobs,
+    language: Language,
+    now: datetime,
+    rows: Mapping[str, bytes],
+    links: Collection[str],
+    elsewhere: Callable[[str], Iterable[str]] | None = None,
+) -> Loaded:
+    """Load files of a commit, with what is known of their contents."""
+    known = {path: rows[blob] for path, blob in files.blobs.items() if blob in rows}
+    return load(files, language.vocabulary, now, known=known, links=links, elsewhere=elsewhere)
+
+
+async def known_rows(
+    source: Source, language: Language, wanted: Collection[str], rows: Rows | None
+) -> dict[str, bytes]:
     """What is to be known of these files' contents, but of those in which something is wrong."""
+    blobs = set(wanted)
     kept = await rows.parsed(blobs) if rows else {}
     known = {blob: row for blob, row in kept.items() if is_row(row, language.vocabulary)}
     missing = sorted(blobs - known.keys())
@@ -107,7 +140,7 @@ def _not_too_many(count: int) -> None:
 
 
 @contextmanager
-def _without_looking_for_garbage() -> Iterator[None]:
+def without_looking_for_garbage() -> Iterator[None]:
     """Next to nothing that a check makes is garbage before its end; to look for it is a fifth of the work."""
     was = gc.isenabled()
     gc.disable()
@@ -118,15 +151,20 @@ def _without_looking_for_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> Checked:
+def checked(
+    commit: str, loaded: Loaded, language: Language, now: datetime, selection: Selection | None = None
+) -> Checked:
+    """Compile what is wanted of every owner, or of those that a selection names, and collect all that is to be said."""
     manifest = loaded.manifest
+    diagnostics = [d for d in loaded.diagnostics if selection is None or selection.tells(d)]
     if manifest.organization is None:
-        return Checked(commit, manifest, loaded.diagnostics)
+        return Checked(commit, manifest, diagnostics)
     wanted, people, setting = intents(manifest), directory(manifest), settings(manifest)
     platforms = language.offline(setting)
     problems = [
         problem
         for sample in samples(manifest)
+        if selection is None or selection.told(_zone(sample))
         for problem in platforms[sample.owner.platform].compile(sample, people, now).problems
         if problem.source.startswith(("LandingZone ", "file "))
     ]
@@ -134,7 +172,7 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
         name: {spec.name: spec.unique for spec in platform.describe().kinds}
         for name, platform in platforms.items()
     }
-    owners = sorted(wanted, key=str)
+    owners = sorted(_judged(wanted, selection), key=str)
 
     def compile_some(part: int, parts: int) -> list[_Made]:
         return [
@@ -144,17 +182,30 @@ def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> 
 
     halves = in_parts(compile_some, len(owners), 2_000)
     holders: dict[tuple[str, ...], Owner] = {}
+    natives: dict[str, set[str]] = {}
     for number, owner in enumerate(owners):
         made = halves[number % len(halves)][number // len(halves)]
-        problems += made.problems
+        intent = wanted[owner]
+        told = selection is None or selection.told(source_of(intent)) or isinstance(owner, WorkspaceOn)
+        if told:
+            problems += made.problems
         for names in made.names:
-            holder = holders.setdefault((owner.platform, *names), owner)
-            if holder != owner:
-                problems.append(_collision(manifest, wanted[owner], wanted[holder], f"{names[0]} {names[1]}"))
-    found = in_order(
-        [*loaded.diagnostics, *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems))]
-    )
-    return Checked(commit, manifest, found, wanted, people, setting)
+            full = (owner.platform, *names)
+            natives.setdefault(source_of(intent), set()).add("\n".join(full))
+            holder = holders.setdefault(full, owner)
+            if holder != owner and (told or (selection and selection.told(source_of(wanted[holder])))):
+                problems.append(_collision(manifest, intent, wanted[holder], f"{names[0]} {names[1]}"))
+    found = in_order([*diagnostics, *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems))])
+    return Checked(commit, manifest, found, wanted, people, setting, natives)
+
+
+def _judged(wanted: Mapping[Owner, Intent], selection: Selection | None) -> Iterable[Owner]:
+    """The owners that are to be compiled; with a project its workspace, which may have come to its platform only now."""
+    if selection is None or selection.judged is None:
+        return wanted
+    found = [owner for owner, intent in wanted.items() if source_of(intent) in selection.judged]
+    homes = {(owner.platform, owner.workspace) for owner in found}
+    return {*found, *(o for o in wanted if isinstance(o, WorkspaceOn) and (o.platform, o.workspace) in homes)}
 
 
 class _Made(NamedTuple):
@@ -181,24 +232,29 @@ def _made(compiled: Compiled, unique: Mapping[str, tuple[str, ...]]) -> _Made:
 
 
 def _collision(manifest: Manifest, intent: Intent, other: Intent, name: str) -> Problem:
-    first = manifest.place(_source(other), ("name",))
+    first = manifest.place(source_of(other), ("name",))
     return Problem(
         "error",
         "name-collision",
-        f"{name} on {intent.owner.platform} would be the same as that of {_source(other)}, declared at {first}",
+        f"{name} on {intent.owner.platform} would be the same as that of {source_of(other)}, declared at {first}",
         "rename one of the two, or use a name pattern that keeps them apart",
-        _source(intent),
+        source_of(intent),
         ("name",),
     )
 
 
-def _source(intent: Intent) -> str:
+def _zone(intent: Intent) -> str:
+    return document_source("LandingZone", intent.owner.platform, intent.landing_zone)
+
+
+def source_of(intent: Intent) -> str:
+    """The document that an owner is declared by."""
     if intent.project:
         return document_source("Project", intent.workspace, intent.project)
     return document_source("Workspace", intent.workspace)
 
 
-class _Blobs(Mapping[str, bytes]):
+class Blobs(Mapping[str, bytes]):
     """The manifest's files of one commit, each read when it is asked for."""
 
     def __init__(self, source: Source, blobs: Mapping[str, str]) -> None:

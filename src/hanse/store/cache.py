@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from hanse.store.engine import Sql
+from hanse.ports.store import Noted, StoreError
+from hanse.store.engine import Row, Sql
 
 T = TypeVar("T")
 
@@ -88,6 +89,106 @@ class Cache:
 
         with suppress(sqlite3.Error), self._writing():
             self._try(write, None)
+
+    # The index. Whatever goes wrong raises StoreError, and who asks goes without.
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep others from moving the index meanwhile; nothing is left of what fails."""
+        if self._connection is None:
+            raise StoreError("there is no cache")
+        try:
+            with self._writing():
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the cache failed: {error}") from error
+
+    def commit(self, mark: str) -> str:
+        """The commit that the index is of; empty where there is none, or it was made under another mark."""
+        known = dict(self._run("SELECT name, value FROM meta"))
+        return known.get("commit", "") if known.get("mark") == mark else ""
+
+    def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
+        """Make the index anew."""
+        for table in ("file", "document", "mention", "native", "meta"):
+            self._run(f"DELETE FROM {table}")
+        self._run("INSERT INTO meta (name, value) VALUES ('mark', $1)", mark)
+        self._add(commit, files)
+
+    def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
+        """Make it the index of another commit: without these paths, with those files."""
+        paths = [(path,) for path in gone]
+        for table in ("file", "document", "mention"):
+            Sql(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)
+        self._add(commit, files)
+
+    def _add(self, commit: str, files: Iterable[Noted]) -> None:
+        sql = Sql(self._needed())
+        noted = list(files)
+        rows = [(file.path, file.blob, file.sound) for file in noted]
+        sql.run_many("INSERT OR REPLACE INTO file (path, blob_id, sound) VALUES ($1, $2, $3)", rows)
+        documents = [(name, file.path) for file in noted for name in file.mentions]
+        sql.run_many("INSERT OR IGNORE INTO document (id, path) VALUES ($1, $2)", documents)
+        mentions = [
+            (target, name, file.path)
+            for file in noted
+            for name, targets in file.mentions.items()
+            for target in targets
+        ]
+        sql.run_many("INSERT OR IGNORE INTO mention (target, source, path) VALUES ($1, $2, $3)", mentions)
+        sql.run("INSERT OR REPLACE INTO meta (name, value) VALUES ('commit', $1)", commit)
+
+    def mentioning(self, targets: Collection[str]) -> set[str]:
+        """The documents that mention any of these."""
+        return {name for (name,) in self._run_in("SELECT source FROM mention WHERE target IN", targets)}
+
+    def mentioned(self, sources: Collection[str]) -> set[str]:
+        """What any of these documents mention."""
+        return {name for (name,) in self._run_in("SELECT target FROM mention WHERE source IN", sources)}
+
+    def declaring(self, names: Collection[str]) -> dict[str, str]:
+        """Files that declare any of these, with their blobs."""
+        statement = "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id IN"
+        return dict(self._run_in(statement, names))
+
+    def declared(self, kind: str) -> list[str]:
+        """The names of all documents of a kind, without the kind."""
+        rows = self._run("SELECT DISTINCT id FROM document WHERE id > $1 AND id < $2", f"{kind} ", f"{kind}!")
+        return [name[len(kind) + 1 :] for (name,) in rows]
+
+    def unsound(self) -> dict[str, str]:
+        """Files in which something is wrong, with their blobs."""
+        return dict(self._run("SELECT path, blob_id FROM file WHERE NOT sound"))
+
+    def below(self, folder: str) -> dict[str, str]:
+        """Files below a folder, with their blobs."""
+        bounds = (f"{folder}/", f"{folder}0")
+        return dict(self._run("SELECT path, blob_id FROM file WHERE path > $1 AND path < $2", *bounds))
+
+    def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
+        """Forget what the things of some documents are called on platforms, and note what those of others are."""
+        sql = Sql(self._needed())
+        sql.run_many("DELETE FROM native WHERE source = $1", [(source,) for source in gone])
+        rows = [(name, source) for source, names in natives.items() for name in names]
+        sql.run_many("INSERT OR IGNORE INTO native (name, source) VALUES ($1, $2)", rows)
+
+    def holding(self, natives: Collection[str]) -> dict[str, set[str]]:
+        """By native name, the documents whose things are called so."""
+        found: dict[str, set[str]] = {}
+        for name, source in self._run_in("SELECT name, source FROM native WHERE name IN", natives):
+            found.setdefault(name, set()).add(source)
+        return found
+
+    def _needed(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError("there is no cache")
+        return self._connection
+
+    def _run(self, statement: str, *values: object) -> list[Row]:
+        return Sql(self._needed()).run(statement, *values)
+
+    def _run_in(self, statement: str, values: Collection[str]) -> list[Row]:
+        return Sql(self._needed()).run_in(statement, values)
 
     def _try(self, job: Callable[[Sql], T], otherwise: T) -> T:
         if self._connection is None:
