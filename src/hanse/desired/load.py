@@ -42,6 +42,8 @@ class Loaded:
     """All errors and warnings, in the order of the files."""
     rows: dict[str, bytes]
     """By path: what to keep for each newly parsed sound file's content, and to give as `known` next time."""
+    salvaged: list[Declared]
+    """Unsound documents without what is wrong in them, where something is left: what they mention is checked too."""
 
 
 MANIFESTS = (".yaml", ".yml")
@@ -84,8 +86,9 @@ def load(
     unsound = reading.unsound()
     manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files, elsewhere)
     findings = reading.findings()
+    salvaged = list(reading.salvaged())
     if findings:
-        declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
+        declared = sorted([*reading.declared, *salvaged], key=lambda item: item.spot)
         whole = Manifest(declared, vocabulary, files, unsound, folder_files, elsewhere)
         findings += _independent(check(whole, now), findings)
     else:
@@ -94,7 +97,7 @@ def load(
     if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
-    return Loaded(manifest, in_order(found), reading.rows)
+    return Loaded(manifest, in_order(found), reading.rows, salvaged)
 
 
 def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:
@@ -251,6 +254,13 @@ def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
     reading = _Reading(vocabulary)
     reading.read("", data)
     return reading.rows.get("")
+
+
+def parts_of(data: bytes, vocabulary: Vocabulary) -> tuple[list[Document], set[Id]]:
+    """The documents of a file as far as they are sound, and what those are called that are not quite."""
+    reading = _Reading(vocabulary)
+    reading.read("", data)
+    return [document for document, _ in (*reading.declared, *reading.salvaged())], reading.unsound()
 
 
 def sound_documents(data: bytes, vocabulary: Vocabulary) -> list[Document] | None:

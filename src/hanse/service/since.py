@@ -25,10 +25,11 @@ from hanse.desired.affected import (
     needed,
 )
 from hanse.desired.kinds import Document
-from hanse.desired.load import decode_documents, is_manifest
-from hanse.desired.manifest import Manifest
+from hanse.desired.load import Loaded, decode_documents, is_manifest, parts_of
+from hanse.desired.manifest import Declared
+from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic
-from hanse.foundation.yaml import parse
+from hanse.foundation.yaml import MAX_BYTES, parse
 from hanse.ports.source import Source, SourceError
 from hanse.ports.store import Index, Noted, StoreError
 from hanse.service.estate import Language
@@ -121,7 +122,7 @@ class _Look:
         wrong = _wrong(loaded.diagnostics)
         settled = [Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong]
         index.move(self._commit, [noted.path for noted in settled], settled)
-        selection = _Selection(told, judged, asked, loaded.manifest)
+        selection = _Selection(told, judged, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
         mine = {name for names in result.natives.values() for name in names}
         if any(sources - judged - result.natives.keys() for sources in index.holding(mine).values()):
@@ -138,7 +139,7 @@ class _Look:
         loaded = load_blobs(files, self._language, self._now, rows, links)
         asked = await self._changed(self._since)
         documents: dict[str, list[Document]] = {}
-        for document, spot in loaded.manifest.documents():
+        for document, spot in _documents(loaded):
             documents.setdefault(spot.path, []).append(document)
         wrong = _wrong(loaded.diagnostics)
         noted = [
@@ -147,7 +148,7 @@ class _Look:
         ]
         graph = _Memory(noted)
         told = affected(asked.names | _zones(asked, graph), graph, len(noted) + MOST)
-        selection = _Selection(told, None, asked, loaded.manifest)
+        selection = _Selection(told, None, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
         with suppress(StoreError), self._index.transaction():
             self._index.fill(self._commit, self._mark, noted)
@@ -159,10 +160,15 @@ class _Look:
         changes, links = self._source.difference(since, self._commit)
         changes = [change for change in changes if is_manifest(change.path)]
         rows = await self._rows({blob for change in changes for blob in (change.old, change.new) if blob})
-        vocabulary = self._language.vocabulary
+        names: set[str] = set()
 
         def read(blob: str) -> list[Document]:
-            return [document for _, document in decode_documents(rows.get(blob, b""), vocabulary) or ()]
+            if not blob or blob in rows:
+                return [item for _, item in decode_documents(rows.get(blob, b""), self._language.vocabulary) or ()]
+            content = dict(self._source.read([blob], limit=MAX_BYTES)).get(blob, b"")
+            documents, others = parts_of(content, self._language.vocabulary)
+            names.update(document_source(*identity) for identity in others)
+            return documents
 
         before: dict[str, list[tuple[str, Document]]] = {}
         after: dict[str, list[tuple[str, Document]]] = {}
@@ -174,7 +180,7 @@ class _Look:
                     side.setdefault(name_of(document), []).append((change.path, document))
             if change.new:
                 noted.append(_noted(change.path, change.new, new, sound=change.new in rows))
-        names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        names |= {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         renamed = any(
             has_earlier_names(document) for side in (before, after) for name in names & side.keys()
             for _, document in side[name]
@@ -195,12 +201,12 @@ class _Selection:
         told: Collection[str] | None,
         judged: Collection[str] | None,
         asked: _Changed,
-        manifest: Manifest,
+        loaded: Loaded,
     ) -> None:
         self.judged = judged
         self._told = told
         self._asked = asked
-        self._manifest = manifest
+        self._loaded = loaded
 
     def told(self, name: str) -> bool:
         """Whether findings about this document are told."""
@@ -214,14 +220,14 @@ class _Selection:
         here = self._names.get(place.path, {})
         number = 0
         if here.keys() != {0} or place.path in self._asked.blobs:
-            documents = parse(self._manifest.files[place.path], "").documents
+            documents = parse(self._loaded.manifest.files[place.path], "").documents
             number = max((d.index for d in documents if d.line <= place.line), default=-1)
         return self.told(here[number]) if number in here else place.path in self._asked.blobs
 
     @cached_property
     def _names(self) -> dict[str, dict[int, str]]:
         found: dict[str, dict[int, str]] = {}
-        for document, spot in self._manifest.documents():
+        for document, spot in _documents(self._loaded):
             found.setdefault(spot.path, {})[spot.number] = name_of(document)
         return found
 
@@ -245,6 +251,10 @@ class _Memory:
     def mentioned(self, sources: Collection[str]) -> set[str]:
         """What any of these documents mention."""
         return set().union(*(self._mentioned.get(source, ()) for source in sources))
+
+
+def _documents(loaded: Loaded) -> Iterable[Declared]:
+    return [*loaded.manifest.documents(), *loaded.salvaged]
 
 
 def _zones(changed: _Changed, graph: Graph) -> set[str]:
