@@ -19,6 +19,7 @@ from bench import (
     kubernetes_sweep,
     plan_make,
     sweep,
+    validate,
 )
 from bench.report import Row, plain, table
 from bench.stands import Stands
@@ -31,7 +32,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "plan_make", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "validate", "plan_make", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -46,6 +47,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     if "help" in names:
         rows += help.run(quick=quick)
+    if "validate" in names:
+        tell("hanse validate")
+        rows += validate.run(quick=quick)
     if "plan_make" in names:
         tell("plan.make alone")
         rows += plan_make.run(quick=quick)

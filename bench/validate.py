@@ -6,7 +6,6 @@ groups, two platforms of each vendor. All that is measured is the command itself
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -152,3 +151,75 @@ def _import(folder: Path, files: Iterator[tuple[str, str]], onto: str) -> None:
             write(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(data), data))
         process.stdin.close()
         assert process.wait() == 0
+
+
+def run(*, quick: bool) -> list[Row]:
+    """A cold check, checks with the cache, and checks of a commit that changed one project."""
+    organisation = Large(DOCUMENTS // 50 if quick else DOCUMENTS)
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder) / "repository"
+        write(repository, organisation)
+        cold: list[_Run] = []
+        for _ in range(1 if quick else 3):
+            shutil.rmtree(Path(folder) / "cache", ignore_errors=True)
+            cold.append(_validate(folder))
+        warm = [_validate(folder) for _ in range(TIMES)]
+        _validate(folder, "--changed-since", "HEAD")  # makes the index
+        since = []
+        for number in range(TIMES):
+            change(repository, *organisation.project(number * 7, "  - {user: u-1, role: admin}\n"))
+            since.append(_validate(folder, "--changed-since", "HEAD~1"))
+    documents = f"{organisation.documents:,} documents"
+    peak = max(run.peak_gib for run in (*cold, *warm))
+    return [
+        _row(f"validate {documents}, cold", cold, COLD),
+        _row(f"validate {documents}, with its cache", warm, WARM),
+        Row(f"validate {documents}, peak memory", f"{peak:.2f} GiB", "", peak, PEAK_GIB, note="all processes together"),
+        _row(f"validate one of {documents} changed", since, CHANGED),
+    ]
+
+
+@dataclass(frozen=True)
+class _Run:
+    seconds: float
+    processor: float
+    peak_gib: float
+
+
+def _row(what: str, runs: list[_Run], limit: float) -> Row:
+    times = [run.seconds for run in runs]
+    used = median(run.processor for run in runs)
+    return Row(what, seconds(times), "", median(times), limit, note=f"{used:.1f} s of processors")
+
+
+def _validate(folder: str, *options: str) -> _Run:
+    """Run the command to its end; its most memory is that of all its processes added up, shared pages counted each time."""
+    command = [str(Path(sys.executable).with_name("hanse")), "validate", f"{folder}/repository", *options]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    environment = {**os.environ, "XDG_CACHE_HOME": f"{folder}/cache"}
+    peak = 0
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            peak = max(peak, _memory(process.pid))
+            time.sleep(0.02)
+        taken = time.perf_counter() - began
+        assert process.stdout is not None
+        assert process.returncode == 0, process.stdout.read()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _Run(taken, used, peak / 2**30)
+
+
+def _memory(process: int) -> int:
+    """Bytes that a process and all that it started have in memory."""
+    total = 0
+    waiting = [process]
+    while waiting:
+        one = Path("/proc") / str(waiting.pop())
+        try:
+            total += int((one / "statm").read_text().split()[1]) * resource.getpagesize()
+            waiting += map(int, (one / "task" / one.name / "children").read_text().split())
+        except (OSError, IndexError):
+            continue
+    return total

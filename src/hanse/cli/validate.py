@@ -9,8 +9,12 @@ import click
 
 from hanse.cli.session import ERROR, OK, count, joined, leave, print_diagnostics, print_json
 from hanse.foundation.diagnostics import Diagnostic
-from hanse.service.since import check_since
+from hanse.service.since import check_since, check_worktree_since
 from hanse.service.validate import check_commit, check_worktree
+
+
+SHOWN = 200
+"""Findings that a terminal gets."""
 
 
 @click.command()
@@ -33,7 +37,9 @@ def command(
 
     async def job() -> int:
         source, language, now = main.source(repository), main.language(), datetime.now(UTC)
-        if worktree:
+        if worktree and since:
+            checked = check_worktree_since(source, language, source.resolve(since), now)
+        elif worktree:
             checked = check_worktree(source, language, now)
         elif since:
             checked = await check_since(
@@ -46,7 +52,10 @@ def command(
         if as_json:
             print_json({"commit": checked.commit, "diagnostics": checked.diagnostics})
         else:
-            print_diagnostics(checked.diagnostics)
+            print_diagnostics(checked.diagnostics[:SHOWN])
+            if len(checked.diagnostics) > SHOWN:
+                more = count(len(checked.diagnostics) - SHOWN, "more finding")
+                click.secho(f"… and {more}; --json has all", dim=True)
             _summary(checked.diagnostics, len(checked.intents), checked.commit)
         return OK if checked.is_sound else ERROR
 

@@ -52,7 +52,12 @@ MANIFESTS = (".yaml", ".yml")
 
 def is_manifest(path: str) -> bool:
     """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith(MANIFESTS) and not path.startswith(".") and "/." not in path
+    return path.endswith(MANIFESTS) and is_seen(path)
+
+
+def is_seen(path: str) -> bool:
+    """Whether no name in a path begins with a dot."""
+    return not path.startswith(".") and "/." not in path
 
 
 def load(
@@ -68,8 +73,8 @@ def load(
 
     `files` is iterated for paths; the bytes of a path that `known` has a row for are asked for only if an
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
-    another version of the language are not used. `links` are paths of the manifest that are symbolic links or
-    submodules: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
+    another version of the language are not used. `links` are symbolic links or submodules, named like
+    files of the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
     time is over. `elsewhere` is the Manifest's: names of all documents of a kind, where the files are only a part.
     """
     reading = _Reading(vocabulary)
@@ -316,7 +321,13 @@ def _glob(pattern: str) -> str:
 
 def _links(links: Iterable[str], ignored: re.Pattern[str] | None) -> Iterable[Diagnostic]:
     for path in links:
-        if is_manifest(path) and not (ignored and ignored.fullmatch(path)):
+        if ignored and ignored.fullmatch(path):
+            continue
+        if is_manifest(path):
             message = "this is a symbolic link or a submodule, and not read"
-            advice = "put the file itself here, or name the path in Organization.ignore"
-            yield error("not-a-file", message, advice, Place(path, 1, 1))
+        elif is_seen(path):
+            message = "this symbolic link leads out of the repository, and is not followed"
+        else:
+            continue
+        advice = "put the file itself here, or name the path in Organization.ignore"
+        yield error("not-a-file", message, advice, Place(path, 1, 1))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from hanse.desired.compiled import Problem
-from hanse.desired.findings import Spot, Steps, place_of
+from hanse.desired.findings import Spot, Steps, about_to_read, place_of
 from hanse.desired.folders import FolderFile
 from hanse.desired.intent import Term
 from hanse.desired.kinds import (
@@ -169,23 +169,25 @@ class Manifest:
 
         None where this manifest does not declare it.
         """
+        found = self._spot_of(source)
+        if found is None:
+            return None
+        spot, steps = found
+        return place_of(self.files, spot, (*steps, *path), key=key)
+
+    def _spot_of(self, source: str) -> tuple[Spot, Steps] | None:
         if source.startswith("grant "):
-            found = self._grants_by_source.get(source)
-            if found is None:
-                return None
-            identity, steps = found
-            return place_of(self.files, self.spot(identity), (*steps, *path), key=key)
+            grant = self._grants_by_source.get(source)
+            return (self.spot(grant[0]), grant[1]) if grant else None
         kind, _, names = source.partition(" ")
         if kind == "file":
             spot = self._spot_of_file(names)
-            return place_of(self.files, spot, path, key=key) if spot else None
+            return (spot, ()) if spot else None
         identity = (kind, *names.split("/"))
         if identity not in self._declared and kind in ("Workspace", "Project"):
             holder = self.names.holder(*identity[1:])
             identity = id_of(holder) if holder else identity
-        if identity not in self._declared:
-            return None
-        return place_of(self.files, self.spot(identity), path, key=key)
+        return (self.spot(identity), ()) if identity in self._declared else None
 
     def _spot_of_file(self, name: str) -> Spot | None:
         """Where a file below a landing zone's folder, or one of its documents, stands."""
@@ -195,10 +197,14 @@ class Manifest:
         file = self.folder_files.get(path)
         return Spot(path, file.indexes[int(number)]) if file else None
 
-    def diagnostic(self, problem: Problem) -> Diagnostic:
-        """A finding of compile, placed in the file that declares what it is about."""
-        place = self.place(problem.source, problem.path)
-        return Diagnostic(problem.severity, problem.code, problem.message, problem.advice, place)
+    def diagnostics(self, problems: Iterable[Problem]) -> list[Diagnostic]:
+        """Findings of compile, placed in the files that declare what they are about."""
+        problems = list(problems)
+        spots = (self._spot_of(problem.source) for problem in problems)
+        about_to_read(self.files, {found[0].path for found in spots if found})
+        return [
+            Diagnostic(p.severity, p.code, p.message, p.advice, self.place(p.source, p.path)) for p in problems
+        ]
 
     @cached_property
     def _grants_by_source(self) -> dict[str, tuple[Id, Steps]]:

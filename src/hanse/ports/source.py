@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +11,10 @@ from msgspec import Struct
 
 FETCH_SECONDS = 600.0
 """How long to wait for the server of a repository; its first fetch may bring much."""
+
+
+MAX_FILES = 500_000
+"""Files that one manifest may have."""
 
 
 def never() -> bool:
@@ -23,6 +28,15 @@ class SourceError(Exception):
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)
         self.advice = advice
+
+
+def check_number(files: int) -> None:
+    """Raise SourceError where a manifest would have more files than anybody means."""
+    if files > MAX_FILES:
+        raise SourceError(
+            f"the manifest would have {files:,} files, and Hanse reads at most {MAX_FILES:,}",
+            "keep in this repository what the organisation declares, several documents in one file where they are many",
+        )
 
 
 class Entry(Struct, frozen=True):
@@ -61,6 +75,12 @@ class Change(Struct, frozen=True):
     new: str
 
 
+def blob_id(content: bytes, digits: int) -> str:
+    """What git calls a content, in a repository whose ids have so many digits."""
+    digest = hashlib.sha1 if digits == 40 else hashlib.sha256  # noqa: S324 (git's own)
+    return digest(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
@@ -87,7 +107,7 @@ class Source(Protocol):
         ...
 
     def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
-        """All files of a commit by path, or those that end so."""
+        """All files of a commit by path; or those that end so, with all links that lead out of the repository."""
         ...
 
     def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
@@ -95,7 +115,10 @@ class Source(Protocol):
         ...
 
     def worktree(self) -> tuple[dict[str, bytes], list[str]]:
-        """Files as they are in the working tree, ignored ones left out, and the paths that are links."""
+        """Files of the manifest as they are in the working tree, ignored ones left out.
+
+        The second value are paths of links: of those that are named like one of these files or lead out of the repository.
+        """
         ...
 
     def commits(self, since: str, until: str) -> list[Commit]:

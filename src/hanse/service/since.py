@@ -25,12 +25,12 @@ from hanse.desired.affected import (
     needed,
 )
 from hanse.desired.kinds import Document
-from hanse.desired.load import Loaded, decode_documents, is_manifest, parts_of
-from hanse.desired.manifest import Declared
+from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
+from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.foundation.yaml import MAX_BYTES, parse
-from hanse.ports.source import Source, SourceError
+from hanse.ports.source import Source, SourceError, blob_id
 from hanse.ports.store import Index, Noted, StoreError
 from hanse.service.estate import Language
 from hanse.service.validate import (
@@ -56,6 +56,28 @@ async def check_since(
         with suppress(StoreError, _AllError), index.transaction():
             return await look.at_some()
         return await look.at_all()
+
+
+def check_worktree_since(source: Source, language: Language, since: str, now: datetime) -> Checked:
+    """Check what of the working tree may be another since a commit. Raises SourceError.
+
+    All of it is looked at, for nobody knows beforehand what lies there.
+    """
+    with without_looking_for_garbage():
+        files, links = source.worktree()
+        loaded = load(files, language.vocabulary, now, links=links)
+        old, _ = manifest_files(source, since)
+        ids = {path: blob_id(content, len(since)) for path, content in files.items() if is_manifest(path)}
+        differing = [path for path in ids.keys() | old.blobs.keys() if ids.get(path) != old.blobs.get(path)]
+        before = dict(source.read({old.blobs[p] for p in differing if p in old.blobs}, limit=MAX_BYTES))
+        comparing = _Comparing()
+        for path in differing:
+            contents = before.get(old.blobs.get(path, ""), b""), files.get(path, b"")
+            comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
+        asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
+        graph = _Memory(_all_noted(loaded, ids))
+        told = affected(asked.names | _zones(asked, graph), graph, len(ids) + MOST)
+        return checked("", loaded, language, now, _Selection(told, None, asked, loaded))
 
 
 class _AllError(Exception):
@@ -138,14 +160,7 @@ class _Look:
         rows = await self._rows(files.blobs.values())
         loaded = load_blobs(files, self._language, self._now, rows, links)
         asked = await self._changed(self._since)
-        documents: dict[str, list[Document]] = {}
-        for document, spot in _documents(loaded):
-            documents.setdefault(spot.path, []).append(document)
-        wrong = _wrong(loaded.diagnostics)
-        noted = [
-            _noted(path, blob, documents.get(path, ()), sound=blob in rows or path not in wrong)
-            for path, blob in files.blobs.items()
-        ]
+        noted = _all_noted(loaded, files.blobs)
         graph = _Memory(noted)
         told = affected(asked.names | _zones(asked, graph), graph, len(noted) + MOST)
         selection = _Selection(told, None, asked, loaded)
@@ -160,37 +175,54 @@ class _Look:
         changes, links = self._source.difference(since, self._commit)
         changes = [change for change in changes if is_manifest(change.path)]
         rows = await self._rows({blob for change in changes for blob in (change.old, change.new) if blob})
-        names: set[str] = set()
 
-        def read(blob: str) -> list[Document]:
+        def read(blob: str) -> _Documents:
             if not blob or blob in rows:
-                return [item for _, item in decode_documents(rows.get(blob, b""), self._language.vocabulary) or ()]
+                known = decode_documents(rows.get(blob, b""), self._language.vocabulary) or ()
+                return [document for _, document in known], set()
             content = dict(self._source.read([blob], limit=MAX_BYTES)).get(blob, b"")
-            documents, others = parts_of(content, self._language.vocabulary)
-            names.update(document_source(*identity) for identity in others)
-            return documents
+            return parts_of(content, self._language.vocabulary)
 
-        before: dict[str, list[tuple[str, Document]]] = {}
-        after: dict[str, list[tuple[str, Document]]] = {}
+        comparing = _Comparing()
         noted = []
         for change in changes:
             new = read(change.new)
-            for side, documents in ((before, read(change.old)), (after, new)):
-                for document in documents:
-                    side.setdefault(name_of(document), []).append((change.path, document))
+            comparing.add(change.path, read(change.old), new)
             if change.new:
-                noted.append(_noted(change.path, change.new, new, sound=change.new in rows))
-        names |= {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        renamed = any(
-            has_earlier_names(document) for side in (before, after) for name in names & side.keys()
-            for _, document in side[name]
-        )  # fmt: skip
-        return _Changed(
-            {change.path: change.new for change in changes}, list(filter(is_manifest, links)), names, renamed, noted
-        )
+                noted.append(_noted(change.path, change.new, new[0], sound=change.new in rows))
+        blobs = {change.path: change.new for change in changes}
+        return comparing.changed(blobs, links, noted)
 
     async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
         return await known_rows(self._source, self._language, blobs, self._index)
+
+
+_Documents = tuple[list[Document], set[Id]]
+"""The documents of a file, and what those are called that are not quite sound."""
+
+
+class _Comparing:
+    """Two sides of some files, document by document."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._before: dict[str, list[tuple[str, Document]]] = {}
+        self._after: dict[str, list[tuple[str, Document]]] = {}
+
+    def add(self, path: str, old: _Documents, new: _Documents) -> None:
+        """Compare one file's; what is not quite sound counts as changed."""
+        for side, (documents, unsound) in ((self._before, old), (self._after, new)):
+            self._names.update(document_source(*identity) for identity in unsound)
+            for document in documents:
+                side.setdefault(name_of(document), []).append((path, document))
+
+    def changed(self, blobs: dict[str, str], links: list[str], noted: list[Noted]) -> _Changed:
+        """What came out."""
+        before, after = self._before, self._after
+        names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        documents = (item for side in (before, after) for name in names for item in side.get(name, ()))
+        renamed = any(has_earlier_names(document) for _, document in documents)
+        return _Changed(blobs, links, self._names | names, renamed, noted)
 
 
 class _Selection:
@@ -222,7 +254,8 @@ class _Selection:
         if here.keys() != {0} or place.path in self._asked.blobs:
             documents = parse(self._loaded.manifest.files[place.path], "").documents
             number = max((d.index for d in documents if d.line <= place.line), default=-1)
-        return self.told(here[number]) if number in here else place.path in self._asked.blobs
+        changed = place.path in self._asked.blobs or place.path in self._asked.links
+        return self.told(here[number]) if number in here else changed
 
     @cached_property
     def _names(self) -> dict[str, dict[int, str]]:
@@ -268,6 +301,16 @@ def _noted(path: str, blob: str, documents: Iterable[Document], *, sound: bool) 
         name = name_of(document)
         found[name] = (*found.get(name, ()), *mentions(document))
     return Noted(path, blob, sound, found)
+
+
+def _all_noted(loaded: Loaded, blobs: Mapping[str, str]) -> list[Noted]:
+    documents: dict[str, list[Document]] = {}
+    for document, spot in _documents(loaded):
+        documents.setdefault(spot.path, []).append(document)
+    wrong = _wrong(loaded.diagnostics)
+    return [
+        _noted(path, blob, documents.get(path, ()), sound=path not in wrong) for path, blob in blobs.items()
+    ]
 
 
 def _wrong(diagnostics: Iterable[Diagnostic]) -> set[str]:

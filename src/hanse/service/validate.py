@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.findings import Lazy
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.intents import directory, intents, samples, settings
 from hanse.desired.load import MANIFESTS, Loaded, is_manifest, is_row, load, row_of
@@ -21,13 +22,10 @@ from hanse.foundation.yaml import MAX_BYTES
 from hanse.model import Owner, WorkspaceOn
 from hanse.observed import mark
 from hanse.ports.platform import Platform
-from hanse.ports.source import Source, SourceError
+from hanse.ports.source import Source
 from hanse.ports.store import Rows
 from hanse.service.estate import Language
 from hanse.service.halves import in_parts
-
-MAX_FILES = 500_000
-"""Files that one manifest may have."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,10 +87,8 @@ async def check_commit(
 def manifest_files(source: Source, commit: str) -> tuple[Blobs, list[str]]:
     """The manifest's files of a commit, and what is named like one and is a link. Raises SourceError."""
     tree = source.tree(commit, suffixes=MANIFESTS)
-    entries = {path: entry for path, entry in tree.items() if is_manifest(path)}
-    _not_too_many(len(entries))
-    blobs = {path: entry.blob for path, entry in entries.items() if entry.is_file}
-    return Blobs(source, blobs), [path for path, entry in entries.items() if not entry.is_file]
+    blobs = {path: entry.blob for path, entry in tree.items() if entry.is_file and is_manifest(path)}
+    return Blobs(source, blobs), [path for path, entry in tree.items() if not entry.is_file]
 
 
 def load_blobs(
@@ -105,6 +101,7 @@ def load_blobs(
 ) -> Loaded:
     """Load files of a commit, with what is known of their contents."""
     known = {path: rows[blob] for path, blob in files.blobs.items() if blob in rows}
+    files.fetch([path for path in files.blobs if path not in known])
     return load(files, language.vocabulary, now, known=known, links=links, elsewhere=elsewhere)
 
 
@@ -129,14 +126,6 @@ async def known_rows(
     if rows and made:
         await rows.keep_parsed(made)
     return known | made
-
-
-def _not_too_many(count: int) -> None:
-    if count > MAX_FILES:
-        raise SourceError(
-            f"the manifest would have {count:,} files, and Hanse reads {MAX_FILES:,}",
-            "keep in this repository what the organisation declares, several documents in one file where they are many",
-        )
 
 
 @contextmanager
@@ -195,7 +184,9 @@ def checked(
             holder = holders.setdefault(full, owner)
             if holder != owner and (told or (selection and selection.told(source_of(wanted[holder])))):
                 problems.append(_collision(manifest, intent, wanted[holder], f"{names[0]} {names[1]}"))
-    found = in_order([*diagnostics, *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems))])
+    # Placed file by file, so that each is composed once.
+    ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.source)
+    found = in_order([*diagnostics, *manifest.diagnostics(ordered)])
     return Checked(commit, manifest, found, wanted, people, setting, natives)
 
 
@@ -254,24 +245,42 @@ def source_of(intent: Intent) -> str:
     return document_source("Workspace", intent.workspace)
 
 
-class Blobs(Mapping[str, bytes]):
+class Blobs(Lazy):
     """The manifest's files of one commit, each read when it is asked for."""
 
     def __init__(self, source: Source, blobs: Mapping[str, str]) -> None:
         self.blobs = blobs
         self._source = source
         self._contents: dict[str, bytes] = {}
+        self._room = MOST_HELD
+
+    def fetch(self, paths: Collection[str]) -> None:
+        """Read these files at once, as far as there is room for them."""
+        wanted = {self.blobs[path] for path in paths if path in self.blobs} - self._contents.keys()
+        for blob, content in self._source.read(sorted(wanted), limit=MAX_BYTES) if wanted else ():
+            self._contents[blob] = content
+            self._room -= len(content)
+            if self._room < 0:
+                break
 
     def __getitem__(self, path: str) -> bytes:
         """The file's content. Of one that is too large, just so much that this is told as the error."""
         blob = self.blobs[path]
-        if blob not in self._contents:
-            read = dict(self._source.read([blob], limit=MAX_BYTES))
-            self._contents[blob] = read.get(blob, b" " * (MAX_BYTES + 1))
-        return self._contents[blob]
+        if blob in self._contents:
+            return self._contents[blob]
+        content = dict(self._source.read([blob], limit=MAX_BYTES)).get(blob, _TOO_LARGE)
+        if self._room > 0:
+            self._contents[blob] = content
+            self._room -= len(content)
+        return content
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.blobs)
 
     def __len__(self) -> int:
         return len(self.blobs)
+
+
+MOST_HELD = 200_000_000
+"""Bytes of files that are held for those who ask again."""
+_TOO_LARGE = b" " * (MAX_BYTES + 1)

@@ -105,13 +105,13 @@ class Cache:
 
     def commit(self, mark: str) -> str:
         """The commit that the index is of; empty where there is none, or it was made under another mark."""
-        known = dict(self._run("SELECT name, value FROM meta"))
+        known: dict[str, str] = dict(self._run("SELECT name, value FROM meta"))
         return known.get("commit", "") if known.get("mark") == mark else ""
 
     def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
         """Make the index anew."""
         for table in ("file", "document", "mention", "native", "meta"):
-            self._run(f"DELETE FROM {table}")
+            self._run(f"DELETE FROM {table}")  # noqa: S608
         self._run("INSERT INTO meta (name, value) VALUES ('mark', $1)", mark)
         self._add(commit, files)
 
@@ -119,7 +119,7 @@ class Cache:
         """Make it the index of another commit: without these paths, with those files."""
         paths = [(path,) for path in gone]
         for table in ("file", "document", "mention"):
-            Sql(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)
+            Sql(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)  # noqa: S608
         self._add(commit, files)
 
     def _add(self, commit: str, files: Iterable[Noted]) -> None:
