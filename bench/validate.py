@@ -1,7 +1,7 @@
 """`hanse validate` on a large organisation: cold, with its cache, and after a commit that changed one file.
 
 The organisation is as people keep one: a file for each document, folders by workspace, grants mostly inline and to
-groups, two platforms of each vendor. All that is measured is the command itself, in a process of its own, start included.
+groups, two platforms of each vendor. What is measured is the command itself, with its start.
 """
 
 from __future__ import annotations
@@ -120,7 +120,10 @@ class Large:
             for number in range(2):
                 name = f"{vendor}-{number}"
                 yield f"platforms/{name}.yaml", _document("Platform", name, f"credential: {name}\n{platform}")
-                yield f"landing-zones/{name}.yaml", _document("LandingZone", "standard", f"platform: {name}\n{zone}")
+                yield (
+                    f"landing-zones/{name}.yaml",
+                    _document("LandingZone", "standard", f"platform: {name}\n{zone}"),
+                )
 
 
 def _document(kind: str, name: str, rest: str) -> str:
@@ -143,7 +146,9 @@ def _import(folder: Path, files: Iterator[tuple[str, str]], onto: str) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         write = process.stdin.write
-        write(b"commit refs/heads/main\ncommitter Bench <bench@example.org> 1790000000 +0000\ndata 6\nbench\n\n")
+        write(
+            b"commit refs/heads/main\ncommitter Bench <bench@example.org> 1790000000 +0000\ndata 6\nbench\n\n"
+        )
         if onto:
             write(f"from {onto}\n".encode())
         for path, content in files:
@@ -174,7 +179,14 @@ def run(*, quick: bool) -> list[Row]:
     return [
         _row(f"validate {documents}, cold", cold, COLD),
         _row(f"validate {documents}, with its cache", warm, WARM),
-        Row(f"validate {documents}, peak memory", f"{peak:.2f} GiB", "", peak, PEAK_GIB, note="all processes together"),
+        Row(
+            f"validate {documents}, peak memory",
+            f"{peak:.2f} GiB",
+            "",
+            peak,
+            PEAK_GIB,
+            note="all processes together",
+        ),
         _row(f"validate one of {documents} changed", since, CHANGED),
     ]
 
@@ -193,7 +205,7 @@ def _row(what: str, runs: list[_Run], limit: float) -> Row:
 
 
 def _validate(folder: str, *options: str) -> _Run:
-    """Run the command to its end; its most memory is that of all its processes added up, shared pages counted each time."""
+    """Run the command. Its memory is that of all its processes, shared pages counted each time."""
     command = [str(Path(sys.executable).with_name("hanse")), "validate", f"{folder}/repository", *options]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()

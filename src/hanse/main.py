@@ -42,7 +42,14 @@ def run() -> None:
     cli(
         obj={
             "joined": Joined(
-                open_estate, open_source, open_cache, language, new_repository, operator, config_folder, troubles
+                open_estate,
+                open_source,
+                open_cache,
+                language,
+                new_repository,
+                operator,
+                config_folder,
+                troubles,
             )
         }
     )

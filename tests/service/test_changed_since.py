@@ -30,7 +30,8 @@ FIXED = {
     "organization.yaml": document("Organization", "example"),
     "platforms/openstack.yaml": document(
         "Platform", "openstack", "credential: c\nlocation: here\noperators: [{user: u-0, role: reader}]\n"
-        "openstack:\n  users: {domain: corporate, externalId: corporate}\n  names: {project: '{workspace}-{project}'}\n",
+        "openstack:\n  users: {domain: corporate, externalId: corporate}\n"
+        "  names: {project: '{workspace}-{project}'}\n",
     ),
     "platforms/kubernetes.yaml": document(
         "Platform", "kubernetes", "credential: c\nkubernetes:\n  names: {namespace: '{workspace}-{project}'}\n"
@@ -52,7 +53,7 @@ class Estate:
     """A repository whose files are changed at random, often for the worse."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311
         self.files = dict(FIXED)
         for number in USERS:
             self.files[f"people/u-{number}.yaml"] = self.user(number)
@@ -78,7 +79,9 @@ class Estate:
         return document("Group", f"g{number}", f"members: [{members}]\n")
 
     def row(self) -> str:
-        who = self.one("user: u-1", "user: u-2", "group: g0", "group: g1", f"group: g{self.chance.randrange(4)}")
+        who = self.one(
+            "user: u-1", "user: u-2", "group: g0", "group: g1", f"group: g{self.chance.randrange(4)}"
+        )
         until = self.one("", "", ", until: 2026-05-01")
         return f"{who}, role: {self.one('admin', 'user', 'reader', 'operator')}{until}"
 
@@ -98,10 +101,12 @@ class Estate:
     def grant(self, number: int) -> str:
         project = self.one("", f"project: {self.one(*PROJECTS)}\n")
         return document(
-            "Grant", f"n{number}", f"workspace: {self.one(*WORKSPACES)}\n{project}{self.row().replace(', ', chr(10))}\n"
+            "Grant",
+            f"n{number}",
+            f"workspace: {self.one(*WORKSPACES)}\n{project}{self.row().replace(', ', chr(10))}\n",
         )
 
-    def edit(self) -> tuple[str, str]:
+    def edit(self) -> tuple[str, str]:  # noqa: PLR0911
         number = self.chance.randrange(6)
         match self.chance.randrange(14):
             case 0 | 1:
@@ -121,10 +126,14 @@ class Estate:
                 return "people/many.yaml", "---\n".join(self.user(number) for number in range(4, 7))
             case 11:
                 name = self.one(*WORKSPACES)
-                return f"workspaces/{name}.yaml", document("Workspace", name, self.one("", "formerly: [v]\n", "x: y\n"))
+                return f"workspaces/{name}.yaml", document(
+                    "Workspace", name, self.one("", "formerly: [v]\n", "x: y\n")
+                )
             case 12:
                 return f"objects/{self.one('one', 'two')}.yaml", self.one(
-                    FIXED["objects/one.yaml"], document("User", "u-1"), "apiVersion: v1\nkind: Secret\nmetadata: {}\n"
+                    FIXED["objects/one.yaml"],
+                    document("User", "u-1"),
+                    "apiVersion: v1\nkind: Secret\nmetadata: {}\n",
                 )
             case _:
                 return "roles.yaml", self.one("", document("Role", "operator", "scope: project\n"))

@@ -33,7 +33,7 @@ def validate(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The command, with no more time and memory than it may take."""
     command = [str(Path(sys.executable).with_name("hanse")), "validate", str(folder), *options]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder.parent / "cache")}
-    return subprocess.run(  # noqa: PLW1509 (one thread)
+    return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, preexec_fn=bounded
     )
 
@@ -52,16 +52,22 @@ def findings(folder: Path, *options: str) -> list[tuple[str, str, int]]:
 def committed(folder: Path, files: Iterable[tuple[str, bytes]], mode: str = "100644") -> Path:
     """A bare repository with one commit of these files, beside an organisation."""
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder)], check=True)
-    with subprocess.Popen(["git", "-C", str(folder), "fast-import", "--quiet"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        ["git", "-C", str(folder), "fast-import", "--quiet"], stdin=subprocess.PIPE
+    ) as process:
         assert process.stdin is not None
         process.stdin.write(b"blob\nmark :1\ndata %d\n%s\n" % (len(USER), USER))
         process.stdin.write(b"commit refs/heads/main\ncommitter T <t@example.org> 1790000000 +0000\ndata 0\n")
-        process.stdin.write(b"M 100644 inline organization.yaml\ndata %d\n%s\n" % (len(ORGANIZATION), ORGANIZATION))
+        process.stdin.write(
+            b"M 100644 inline organization.yaml\ndata %d\n%s\n" % (len(ORGANIZATION), ORGANIZATION)
+        )
         for path, content in files:
             if content is USER:
                 process.stdin.write(b"M %s :1 %s\n" % (mode.encode(), path.encode()))
             else:
-                process.stdin.write(b"M %s inline %s\ndata %d\n" % (mode.encode(), path.encode(), len(content)))
+                process.stdin.write(
+                    b"M %s inline %s\ndata %d\n" % (mode.encode(), path.encode(), len(content))
+                )
                 process.stdin.write(content + b"\n")
         process.stdin.close()
         assert process.wait() == 0
@@ -124,7 +130,12 @@ def test_links_out_of_the_repository_are_errors_and_never_followed(tmp_path: Pat
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.yaml").write_bytes(USER)
-    links = {"file.yaml": f"{outside}/secret.yaml", "folder": str(outside), "up": "../outside", "a/b": "../../outside"}
+    links = {
+        "file.yaml": f"{outside}/secret.yaml",
+        "folder": str(outside),
+        "up": "../outside",
+        "a/b": "../../outside",
+    }
     bare = committed(
         tmp_path / "bare", ((path, target.encode()) for path, target in links.items()), mode="120000"
     )

@@ -12,7 +12,6 @@ from hanse.foundation.diagnostics import Diagnostic
 from hanse.service.since import check_since, check_worktree_since
 from hanse.service.validate import check_commit, check_worktree
 
-
 SHOWN = 200
 """Findings that a terminal gets."""
 
@@ -43,7 +42,12 @@ def command(
             checked = check_worktree(source, language, now)
         elif since:
             checked = await check_since(
-                source, language, source.resolve(since), source.resolve(commit or "HEAD"), now, main.cache(source)
+                source,
+                language,
+                source.resolve(since),
+                source.resolve(commit or "HEAD"),
+                now,
+                main.cache(source),
             )
         else:
             checked = await check_commit(

@@ -122,7 +122,7 @@ def _once(name: str) -> str:
     return f"Once {kind} {names.rpartition('/')[2]}"
 
 
-def _mentions(document: Document) -> Iterator[str]:
+def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case for each kind)
     match document:
         case Organization() | Workspace():
             yield from _access(document.access)
@@ -145,7 +145,9 @@ def _mentions(document: Document) -> Iterator[str]:
         case Platform():
             if document.location is not None:
                 yield f"Location {document.location}"
-            yield from (f"User {operator.user}" for operator in document.operators if operator.user is not None)
+            yield from (
+                f"User {operator.user}" for operator in document.operators if operator.user is not None
+            )
         case LandingZone():
             yield f"Platform {document.platform}"
             yield from (f"Folder {folder.rstrip('/')}" for _, folder in named_folders(document))

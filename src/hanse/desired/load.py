@@ -28,7 +28,6 @@ from hanse.foundation import yaml
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
-
 _ARRAY = struct.Struct(">BI")  # how msgpack begins an array of any length
 
 
@@ -73,9 +72,10 @@ def load(
 
     `files` is iterated for paths; the bytes of a path that `known` has a row for are asked for only if an
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
-    another version of the language are not used. `links` are symbolic links or submodules, named like
-    files of the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
-    time is over. `elsewhere` is the Manifest's: names of all documents of a kind, where the files are only a part.
+    another version of the language are not used. `links` are symbolic links or submodules, named like files of
+    the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is
+    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: the names of all documents of a
+    kind, where the files are only a part.
     """
     reading = _Reading(vocabulary)
     recalled = _recalled(known or {}, vocabulary)
@@ -290,9 +290,7 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
         return None
 
 
-def _recalled(
-    known: Mapping[str, bytes], vocabulary: Vocabulary
-) -> dict[str, list[tuple[int, Document]]]:
+def _recalled(known: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, list[tuple[int, Document]]]:
     """The documents of rows by path, without those of another language and damaged ones; decoded in one go."""
     mark = vocabulary.mark
     ours = {path: row for path, row in known.items() if row.startswith(mark)}

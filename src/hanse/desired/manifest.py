@@ -197,13 +197,18 @@ class Manifest:
         file = self.folder_files.get(path)
         return Spot(path, file.indexes[int(number)]) if file else None
 
+    def diagnostic(self, problem: Problem) -> Diagnostic:
+        """A finding of compile, placed in the file that declares what it is about."""
+        return self.diagnostics([problem])[0]
+
     def diagnostics(self, problems: Iterable[Problem]) -> list[Diagnostic]:
-        """Findings of compile, placed in the files that declare what they are about."""
+        """The same of many, whose files are read at once."""
         problems = list(problems)
         spots = (self._spot_of(problem.source) for problem in problems)
         about_to_read(self.files, {found[0].path for found in spots if found})
         return [
-            Diagnostic(p.severity, p.code, p.message, p.advice, self.place(p.source, p.path)) for p in problems
+            Diagnostic(p.severity, p.code, p.message, p.advice, self.place(p.source, p.path))
+            for p in problems
         ]
 
     @cached_property

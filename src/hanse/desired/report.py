@@ -68,7 +68,7 @@ class Report:
         return self.meant(kind, names[-1], self.known(kind)) or _DECLARE.format(kind)
 
     def known(self, kind: str, within: str = "") -> list[str]:
-        """The names of all documents of a kind; of projects those in a workspace, of landing zones those of a platform."""
+        """The names of all documents of a kind, or of those in a workspace or on a platform."""
         if kind not in self._names:
             names = self._names[kind] = {}
             for name in self.manifest.known(kind):

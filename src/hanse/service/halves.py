@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+_END = b"end"
 MOST = 4
 """Parts at most: each takes memory of its own for what it touches."""
 
@@ -31,11 +32,11 @@ def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:
     others: list[_Other] = []
     try:
         for part in range(1, parts):
-            others.append(_begin(job, part, parts))  # noqa: PERF401 (those begun are ended below, whatever happens)
+            others.append(_begin(job, part, parts))
         answers = [job(0, parts)]
         for part, other in enumerate(others, 1):
-            answer = _answer(other)
-            answers.append(job(part, parts) if answer is None else answer[0])
+            written = _written(other)
+            answers.append(pickle.loads(written) if written else job(part, parts))  # noqa: S301 (of our own process)
         return answers
     finally:
         for other in others:
@@ -47,7 +48,7 @@ def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:
 
 
 class _Other(NamedTuple):
-    """A process with one part of the job, and where its answer comes out; -1 where it could not be begun."""
+    """A process with one part of the job, and where its answer comes out."""
 
     process: int
     output: int
@@ -60,15 +61,12 @@ def _begin(job: Callable[[int, int], T], part: int, parts: int) -> _Other:
         os.close(into)
         return _Other(process, output)
     with suppress(BaseException), os.fdopen(into, "wb") as pipe:
-        pipe.write(pickle.dumps((job(part, parts),), pickle.HIGHEST_PROTOCOL))
+        pipe.write(pickle.dumps(job(part, parts), pickle.HIGHEST_PROTOCOL) + _END)
     os._exit(0)  # nothing of the parent's is to be tidied up here
 
 
-def _answer(other: _Other) -> tuple[T] | None:
+def _written(other: _Other) -> bytes:
+    """The answer it wrote; nothing where it did not come to its end."""
     with os.fdopen(os.dup(other.output), "rb") as pipe:
         written = pipe.read()
-    try:
-        answer: tuple[T] = pickle.loads(written)  # noqa: S301 (of our own process)
-    except (pickle.UnpicklingError, EOFError):
-        return None
-    return answer
+    return written.removesuffix(_END) if written.endswith(_END) else b""

@@ -127,11 +127,15 @@ class _Look:
             raise _AllError
         index.move(self._commit, moved.blobs, moved.noted)
         told = affected(asked.names | _zones(asked, index), index, MOST)
-        judged = affected(asked.names | moved.names | _zones(asked, index) | _zones(moved, index), index, MOST)
+        judged = affected(
+            asked.names | moved.names | _zones(asked, index) | _zones(moved, index), index, MOST
+        )
         if told is None or judged is None:
             raise _AllError
         names = needed(judged, index)
-        names.update(f"{kind.__name__} {name}" for kind in EVERYWHERE for name in index.declared(kind.__name__))
+        names.update(
+            f"{kind.__name__} {name}" for kind in EVERYWHERE for name in index.declared(kind.__name__)
+        )
         found = index.declaring(names) | index.unsound()
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
@@ -142,7 +146,9 @@ class _Look:
         if loaded.manifest.organization is None:
             raise _AllError
         wrong = _wrong(loaded.diagnostics)
-        settled = [Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong]
+        settled = [
+            Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong
+        ]
         index.move(self._commit, [noted.path for noted in settled], settled)
         selection = _Selection(told, judged, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)

@@ -21,7 +21,6 @@ from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.model import Owner, WorkspaceOn
 from hanse.observed import mark
-from hanse.ports.platform import Platform
 from hanse.ports.source import Source
 from hanse.ports.store import Rows
 from hanse.service.estate import Language
@@ -191,7 +190,7 @@ def checked(
 
 
 def _judged(wanted: Mapping[Owner, Intent], selection: Selection | None) -> Iterable[Owner]:
-    """The owners that are to be compiled; with a project its workspace, which may have come to its platform only now."""
+    """The owners to be compiled; with a project its workspace, which may have come to its platform only now."""
     if selection is None or selection.judged is None:
         return wanted
     found = [owner for owner, intent in wanted.items() if source_of(intent) in selection.judged]

@@ -27,6 +27,8 @@ REPOSITORIES = 20
 SPARE_ROWS = 50_000
 """So many parsed files may be kept beside those that the last check needed, and once as many as it needed."""
 _BUSY_SECONDS = 5.0
+_FEW = 1000
+"""Rows up to which to look for each of them is quicker than to read all."""
 _SCHEMA = 1
 _TABLES = """
 CREATE TABLE parsed (blob_id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
@@ -71,9 +73,11 @@ class Cache:
         self._wanted = wanted = set(blob_ids)
 
         def read(sql: Sql) -> dict[str, bytes]:
-            if len(wanted) < 1000:
+            if len(wanted) < _FEW:
                 return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
-            return {blob: row for blob, row in sql.run("SELECT blob_id, content FROM parsed") if blob in wanted}
+            return {
+                blob: row for blob, row in sql.run("SELECT blob_id, content FROM parsed") if blob in wanted
+            }
 
         return self._try(read, {})
 
@@ -148,7 +152,9 @@ class Cache:
 
     def declaring(self, names: Collection[str]) -> dict[str, str]:
         """Files that declare any of these, with their blobs."""
-        statement = "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id IN"
+        statement = (
+            "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id IN"
+        )
         return dict(self._run_in(statement, names))
 
     def declared(self, kind: str) -> list[str]:
