@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -36,23 +37,21 @@ def command(
 
     async def job() -> int:
         source, language, now = main.source(repository), main.language(), datetime.now(UTC)
-        if worktree and since:
-            checked = check_worktree_since(source, language, source.resolve(since), now)
-        elif worktree:
-            checked = check_worktree(source, language, now)
-        elif since:
-            checked = await check_since(
-                source,
-                language,
-                source.resolve(since),
-                source.resolve(commit or "HEAD"),
-                now,
-                main.cache(source),
+        base = source.resolve(since) if since else ""
+        if worktree:
+            checked = (
+                check_worktree_since(source, language, base, now)
+                if base
+                else check_worktree(source, language, now)
             )
         else:
-            checked = await check_commit(
-                source, language, source.resolve(commit or "HEAD"), now, main.cache(source)
-            )
+            head = source.resolve(commit or "HEAD")
+            with closing(main.cache(source)) as cache:
+                checked = await (
+                    check_since(source, language, base, head, now, cache)
+                    if base
+                    else check_commit(source, language, head, now, cache)
+                )
         if as_json:
             print_json({"commit": checked.commit, "diagnostics": checked.diagnostics})
         else:

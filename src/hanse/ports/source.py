@@ -77,7 +77,7 @@ class Change(Struct, frozen=True):
 
 def blob_id(content: bytes, digits: int) -> str:
     """What git calls a content, in a repository whose ids have so many digits."""
-    name = "sha1" if digits == hashlib.new("sha1").digest_size * 2 else "sha256"
+    name = "sha256" if digits == hashlib.sha256().digest_size * 2 else "sha1"
     return hashlib.new(name, b"blob %d\0" % len(content) + content).hexdigest()
 
 

@@ -150,6 +150,10 @@ class Index(Rows, Protocol):
         """By native name, the documents whose things are called so."""
         ...
 
+    def close(self) -> None:
+        """Let go of it. May be called twice."""
+        ...
+
 
 class StoreError(Exception):
     """The store cannot do what was asked. The text says what happened, `advice` what to do."""

@@ -49,7 +49,8 @@ CREATE INDEX unsound ON file (path) WHERE NOT sound;
 class Cache:
     """The rows and the index of one repository. Without a connection it is empty, and keeps nothing."""
 
-    def __init__(self, connection: sqlite3.Connection | None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection | None) -> None:
+        self._path = path
         self._connection = connection
         self._wanted: set[str] = set()
 
@@ -59,14 +60,14 @@ class Cache:
         path = folder / f"{hashlib.sha256(repository.encode()).hexdigest()[:32]}.db"
         for _ in range(2):  # a damaged one is thrown away
             try:
-                return cls(_connect(path))
+                return cls(path, _connect(path))
             except sqlite3.DatabaseError as wrong:
                 if isinstance(wrong, sqlite3.OperationalError):  # it is locked, or not to be opened
                     break
                 _remove(path)
             except OSError:
                 break
-        return cls(None)
+        return cls(path, None)
 
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
@@ -91,8 +92,8 @@ class Cache:
                 needed = msgspec.json.encode(sorted(self._wanted | rows.keys())).decode()
                 sql.run("DELETE FROM parsed WHERE blob_id NOT IN (SELECT value FROM json_each($1))", needed)
 
-        with suppress(sqlite3.Error), self._writing():
-            self._try(write, None)
+        with suppress(StoreError), self.transaction():
+            write(Sql(self._needed()))
 
     # The index. Whatever goes wrong raises StoreError, and who asks goes without.
 
@@ -105,6 +106,7 @@ class Cache:
             with self._writing():
                 yield
         except sqlite3.Error as error:
+            self._look_at(error)
             raise StoreError(f"the cache failed: {error}") from error
 
     def commit(self, mark: str) -> str:
@@ -201,8 +203,21 @@ class Cache:
             return otherwise
         try:
             return job(Sql(self._connection))
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            self._look_at(error)
             return otherwise
+
+    def _look_at(self, error: sqlite3.Error) -> None:
+        """Throw the file away if it is damaged, so that the next one begins anew."""
+        if type(error) is sqlite3.DatabaseError:
+            self.close()
+            _remove(self._path)
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
