@@ -63,7 +63,7 @@ class Large:
                 f"tags: {{costCenter: \"{4000 + number}\"}}\n"
             ))  # fmt: skip
         for number in range(self.groups):
-            members = "".join(f"  - u-{(number * 5 + member * 7) % self.users}\n" for member in range(5))
+            members = "".join(f"  - u-{(number * 3 + member * 7) % self.users}\n" for member in range(3))
             yield f"groups/g{number}.yaml", _document("Group", f"g{number}", f"members:\n{members}")
         for number in range(self.users):
             yield f"people/{number // 1000}/u-{number}.yaml", _document("User", f"u-{number}", (

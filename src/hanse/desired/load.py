@@ -249,9 +249,10 @@ class _Reading:
                 continue
 
 
-def is_row(row: bytes, vocabulary: Vocabulary) -> bool:
-    """Whether a row was made under this very language."""
-    return row.startswith(vocabulary.mark)
+def current(rows: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, bytes]:
+    """The rows that were made under this very language."""
+    mark = vocabulary.mark
+    return {name: row for name, row in rows.items() if row.startswith(mark)}
 
 
 def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
@@ -292,9 +293,8 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
 
 def _recalled(known: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, list[tuple[int, Document]]]:
     """The documents of rows by path, without those of another language and damaged ones; decoded in one go."""
-    mark = vocabulary.mark
-    ours = {path: row for path, row in known.items() if row.startswith(mark)}
-    lists = b"".join(map(itemgetter(slice(len(mark), None)), ours.values()))
+    ours = current(known, vocabulary)
+    lists = b"".join(map(itemgetter(slice(len(vocabulary.mark), None)), ours.values()))
     try:
         found = vocabulary.lists_decoder.decode(_ARRAY.pack(0xDD, len(ours)) + lists)
     except msgspec.DecodeError:

@@ -13,7 +13,7 @@ from hanse.desired.compiled import Compiled, Problem
 from hanse.desired.findings import Lazy
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.intents import directory, intents, samples, settings
-from hanse.desired.load import MANIFESTS, Loaded, is_manifest, is_row, load, row_of
+from hanse.desired.load import MANIFESTS, Loaded, current, is_manifest, load, row_of
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Settings
 from hanse.desired.source import document_source
@@ -110,7 +110,7 @@ async def known_rows(
     """What is to be known of these files' contents, but of those in which something is wrong."""
     blobs = set(wanted)
     kept = await rows.parsed(blobs) if rows else {}
-    known = {blob: row for blob, row in kept.items() if is_row(row, language.vocabulary)}
+    known = current(kept, language.vocabulary)
     missing = sorted(blobs - known.keys())
 
     def parse(part: int, parts: int) -> dict[str, bytes]:

@@ -76,9 +76,8 @@ class Cache:
         def read(sql: Sql) -> dict[str, bytes]:
             if len(wanted) < _FEW:
                 return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
-            return {
-                blob: row for blob, row in sql.run("SELECT blob_id, content FROM parsed") if blob in wanted
-            }
+            rows: dict[str, bytes] = dict(sql.run("SELECT blob_id, content FROM parsed"))
+            return rows if rows.keys() <= wanted else {blob: rows[blob] for blob in wanted & rows.keys()}
 
         return self._try(read, {})
 
