@@ -21,6 +21,7 @@ from bench import (
     plan_make,
     policies,
     sweep,
+    validate,
 )
 from bench.report import Row, plain, table
 from bench.stands import Stands
@@ -33,7 +34,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "grants", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "validate", "grants", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -48,6 +49,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     if "help" in names:
         rows += help.run(quick=quick)
+    if "validate" in names:
+        tell("hanse validate")
+        rows += validate.run(quick=quick)
     if "grants" in names:
         tell("grants as commits")
         rows += await asyncio.to_thread(grants.run, quick=quick)

@@ -27,8 +27,8 @@ from hanse.ports.platform import (
     PlatformUnavailable,
     Vendor,
 )
-from hanse.ports.source import SourceError, TrustRoot
-from hanse.ports.store import StoreError
+from hanse.ports.source import Source, SourceError, TrustRoot
+from hanse.ports.store import Index, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 from hanse.service.write import ParsedInMemory, Writing
@@ -59,6 +59,7 @@ def joined() -> Joined:
         open_source,
         edits,
         open_writing,
+        open_cache,
         language,
         new_repository,
         operator,
@@ -141,6 +142,13 @@ def open_writing(location: str) -> Writing:
         secrets.token_bytes,
         ParsedInMemory(),
     )
+
+
+def open_cache(source: Source) -> Index:
+    """What earlier checks of a repository remembered."""
+    from hanse.store.cache import Cache  # noqa: PLC0415
+
+    return Cache.open(_cache_folder() / "validate", source.top)
 
 
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
@@ -286,6 +294,10 @@ def operator() -> str:
 def config_folder() -> Path:
     """Where the user's configuration is, by the XDG convention."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hanse"
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hanse"
 
 
 def _data_folder() -> Path:

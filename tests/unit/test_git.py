@@ -170,18 +170,18 @@ def test_what_is_no_full_commit_id_never_reaches_git(folder: Path) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_a_tree_holds_every_file_with_mode_and_size(folder: Path) -> None:
+def test_a_tree_holds_every_file_with_its_mode(folder: Path) -> None:
     (folder / "run.sh").write_bytes(b"#!/bin/sh\n")
     (folder / "run.sh").chmod(0o755)
     commit = save(folder, {"x/y/z.yaml": b""})
     run(folder, "add", ".")
     run(folder, "commit", "-qm", "x")
     repository = Repository.open(folder)
-    assert {path: (entry.mode, entry.size) for path, entry in repository.tree(repository.head()).items()} == {
-        "a.yaml": ("100644", 5),
-        "run.sh": ("100755", 10),
-        "sub/b.yml": ("100644", 5),
-        "x/y/z.yaml": ("100644", 0),
+    assert {path: entry.mode for path, entry in repository.tree(repository.head()).items()} == {
+        "a.yaml": "100644",
+        "run.sh": "100755",
+        "sub/b.yml": "100644",
+        "x/y/z.yaml": "100644",
     }
     assert set(repository.tree(commit, suffixes=(".yml",))) == {"sub/b.yml"}
     assert contents(repository, commit)["x/y/z.yaml"] == b""
@@ -202,10 +202,13 @@ def test_links_and_submodules_are_entries_and_never_followed(folder: Path, tmp_p
         "linked": "120000",
         "module.yaml": "160000",
     }
-    assert (tree["module.yaml"].blob, tree["module.yaml"].size) == ("1" * 40, 0)
+    assert tree["module.yaml"].blob == "1" * 40
+    assert set(repository.tree(repository.head(), suffixes=(".yaml",))) == {
+        *("a.yaml", "link.yaml", "linked", "module.yaml")
+    }
     assert repository.worktree() == (
         {"a.yaml": b"a: 1\n", "sub/b.yml": b"b: 2\n"},
-        ["link.yaml", "module.yaml"],
+        ["linked", "link.yaml", "module.yaml"],
     )
     assert repository.changes([repository.head()]) == {repository.head(): []}
 
@@ -222,11 +225,10 @@ def test_names_are_read_whatever_they_hold(folder: Path) -> None:
     assert not links
 
 
-def test_a_huge_file_is_known_by_its_size_and_not_read(folder: Path) -> None:
+def test_a_huge_file_is_left_out_where_a_limit_is_set(folder: Path) -> None:
     commit = save(folder, {"huge.yaml": b"x" * 3_000_000, "z.yaml": b"z"})
     repository = Repository.open(folder)
     tree = repository.tree(commit)
-    assert tree["huge.yaml"].size == 3_000_000
     read = dict(repository.read([tree["huge.yaml"].blob, tree["z.yaml"].blob], limit=1_000_000))
     assert read == {tree["z.yaml"].blob: b"z"}
     assert len(repository.worktree(limit=1000)[0]["huge.yaml"]) == 1000
@@ -276,7 +278,7 @@ def test_the_working_tree_is_read_as_it_lies_there(folder: Path) -> None:
 def test_a_folder_that_became_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
     shutil.move(folder / "sub", tmp_path / "elsewhere")
     (folder / "sub").symlink_to(tmp_path / "elsewhere")
-    assert Repository.open(folder).worktree() == ({"a.yaml": b"a: 1\n"}, ["sub/b.yml"])
+    assert Repository.open(folder).worktree() == ({"a.yaml": b"a: 1\n"}, ["sub", "sub/b.yml"])
 
 
 # --- history --------------------------------------------------------------------------------------

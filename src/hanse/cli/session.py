@@ -16,6 +16,7 @@ import msgspec
 
 from hanse.cli.render import plain
 from hanse.ports.source import Source
+from hanse.ports.store import Index
 from hanse.service.estate import Estate, Language
 from hanse.service.write import Writing
 
@@ -34,6 +35,8 @@ class Joined:
     """Comes back at once, and then each time that files of the manifest in a working tree were changed."""
     writing: Callable[[str], Writing]
     """Opens a git repository for writing, with no server configuration."""
+    cache: Callable[[Source], Index]
+    """What was remembered of a repository by earlier checks."""
     language: Callable[[], Language]
     """The manifest's language, for what needs no server configuration."""
     new_repository: Callable[[Path, Mapping[str, bytes], str], None]

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
 
 from hanse.cli.findings import FORMATS, Format, print_findings
 from hanse.cli.session import ERROR, OK, Joined, at_terminal, count, joined, leave
+from hanse.service.since import check_since, check_worktree_since
 from hanse.service.validate import Checked, check_commit, check_worktree
+
+SHOWN = 200
+"""Findings that a terminal gets."""
 
 
 @click.command()
 @click.argument("repository", default=".", type=click.Path(file_okay=False))
 @click.option("--commit", default="", metavar="REV", help="Check this commit instead of the branch's head.")
 @click.option("--worktree", is_flag=True, help="Check the files as they are, committed or not.")
+@click.option(
+    "--changed-since", "since", default="", metavar="REV", help="Only what may be another since that commit."
+)
 @click.option("--watch", is_flag=True, help="Check the files as they are, again whenever one is saved.")
 @click.option(
     "--format",
@@ -28,12 +36,13 @@ from hanse.service.validate import Checked, check_commit, check_worktree
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_context
-def command(
+def command(  # noqa: PLR0913, PLR0917 (each is an option)
     ctx: click.Context,
     repository: str,
     commit: str,
     worktree: bool,
     watch: bool,
+    since: str,
     form: Format,
     as_json: bool,
 ) -> None:
@@ -46,18 +55,33 @@ def command(
     if commit and (worktree or watch):
         raise click.UsageError("--commit checks what is committed; leave out --worktree and --watch")
 
-    def look() -> Checked:
+    code = ERROR
+
+    async def look() -> None:
+        # Nothing large is the coroutine's answer: to set its signals, asyncio lets Python write out what that is.
+        nonlocal code
         source, language, now = main.source(repository), main.language(), datetime.now(UTC)
+        base = source.resolve(since) if since else ""
         if worktree or watch:
-            return check_worktree(source, language, now)
-        return asyncio.run(check_commit(source, language, source.resolve(commit or "HEAD"), now))
+            checked = (
+                check_worktree_since(source, language, base, now)
+                if base
+                else check_worktree(source, language, now)
+            )
+        else:
+            head = source.resolve(commit or "HEAD")
+            with closing(main.cache(source)) as cache:
+                checked = await (
+                    check_since(source, language, base, head, now, cache)
+                    if base
+                    else check_commit(source, language, head, now, cache)
+                )
+        _tell(checked, form)
+        code = OK if checked.is_sound else ERROR
 
     def job() -> int:
-        checked = look()
-        print_findings(checked.diagnostics, form, checked.commit)
-        if form == "text":
-            _summary(checked)
-        return OK if checked.is_sound else ERROR
+        asyncio.run(look())
+        return code
 
     leave(ctx, (lambda: _watch(main, repository, job)) if watch else job)
 
@@ -75,6 +99,17 @@ def _watch(main: Joined, repository: str, job: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         click.echo(err=True)
     return code
+
+
+def _tell(checked: Checked, form: Format) -> None:
+    if form != "text":
+        print_findings(checked.diagnostics, form, checked.commit)
+        return
+    print_findings(checked.diagnostics[:SHOWN], form)
+    if len(checked.diagnostics) > SHOWN:
+        more = count(len(checked.diagnostics) - SHOWN, "more finding")
+        click.secho(f"… and {more}; --json has all", dim=True)
+    _summary(checked)
 
 
 def _summary(checked: Checked) -> None:

@@ -8,9 +8,11 @@ folder that a LandingZone names: there its documents are the platform's, and pla
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +30,8 @@ from hanse.foundation import yaml
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
+_ARRAY = struct.Struct(">BI")  # how msgpack begins an array of any length
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -39,13 +43,28 @@ class Loaded:
     """All errors and warnings, in the order of the files."""
     rows: dict[str, bytes]
     """By path: what to keep for each newly parsed sound file's content, and to give as `known` next time."""
-    own: frozenset[str] = frozenset()
-    """The files for Hanse's documents: neither ignored, nor below a folder that is a landing zone's."""
+    salvaged: list[Declared]
+    """Unsound documents without what is wrong in them, where something is left: what they mention is checked too."""
+    counts: Callable[[str], bool]
+    """Whether a path is not ignored."""
+
+    def is_own(self, path: str) -> bool:
+        """Whether a file is for Hanse's documents: neither ignored, nor below a folder that is a landing zone's."""
+        return is_manifest(path) and self.counts(path) and path not in self.manifest.folder_files
+
+
+MANIFESTS = (".yaml", ".yml")
+"""How the names of the manifest's files end."""
 
 
 def is_manifest(path: str) -> bool:
     """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith((".yaml", ".yml")) and not path.startswith(".") and "/." not in path
+    return path.endswith(MANIFESTS) and is_seen(path)
+
+
+def is_seen(path: str) -> bool:
+    """Whether no name in a path begins with a dot."""
+    return not path.startswith(".") and "/." not in path
 
 
 def load(
@@ -55,30 +74,35 @@ def load(
     *,
     known: Mapping[str, bytes] | None = None,
     links: Collection[str] = (),
+    elsewhere: Callable[[str], Iterable[str]] | None = None,
 ) -> Loaded:
     """Read all files of a commit and check that they hold together.
 
     `files` is iterated for paths; the bytes of a path that `known` has a row for are asked for only if an
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
-    another version of the language are not used. `links` are paths of the manifest that are symbolic links or
-    submodules: errors, for what a commit means must stand in it. `now` is only used to warn of grants whose
-    time is over.
+    another version of the language are not used. `links` are symbolic links or submodules, named like files of
+    the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is
+    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: the names of all documents of a
+    kind, where the files are only a part.
     """
     reading = _Reading(vocabulary)
-    known = known or {}
+    recalled = _recalled(known or {}, vocabulary)
     for path in files:
         if is_manifest(path):
-            row = known.get(path)
-            if row is None or not reading.recall(path, row):
+            documents = recalled.get(path)
+            if documents is None:
                 reading.read(path, files[path])
+            else:
+                reading.declared += [Declared(document, Spot(path, index)) for index, document in documents]
     reading.ignore()
     folder_files = reading.set_folders_apart(files)
     unsound = reading.unsound()
-    manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files)
+    manifest = Manifest(reading.declared, vocabulary, files, unsound, folder_files, elsewhere)
     findings = reading.findings()
+    salvaged = list(reading.salvaged())
     if findings:
-        declared = sorted([*reading.declared, *reading.salvaged()], key=lambda item: item.spot)
-        whole = Manifest(declared, vocabulary, files, unsound, folder_files)
+        declared = sorted([*reading.declared, *salvaged], key=lambda item: item.spot)
+        whole = Manifest(declared, vocabulary, files, unsound, folder_files, elsewhere)
         findings += _independent(check(whole, now), findings)
     else:
         findings = check(manifest, now)
@@ -87,10 +111,7 @@ def load(
     if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
-    own = (
-        frozenset(path for path in files if is_manifest(path) and reading.counts(path)) - folder_files.keys()
-    )
-    return Loaded(manifest, in_order(found), reading.rows, own)
+    return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts)
 
 
 def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:
@@ -130,14 +151,6 @@ class _Reading:
         """What is written in an earlier way."""
         self.misplaced: list[Spot] = []
         """Documents of Hanse's where none are read."""
-
-    def recall(self, path: str, row: bytes) -> bool:
-        """Take a file's documents from the cache; False where the row is of another language."""
-        documents = decode_documents(row, self.vocabulary)
-        if documents is None:
-            return False
-        self.declared += [Declared(document, Spot(path, index)) for index, document in documents]
-        return True
 
     def read(self, path: str, data: bytes) -> None:
         """Parse and type a file."""
@@ -270,6 +283,26 @@ class _Reading:
                 continue
 
 
+def current(rows: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, bytes]:
+    """The rows that were made under this very language."""
+    mark = vocabulary.mark
+    return {name: row for name, row in rows.items() if row.startswith(mark)}
+
+
+def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
+    """What to keep of a file's content, and to give as `known`; None where anything in it is wrong."""
+    reading = _Reading(vocabulary)
+    reading.read("", data)
+    return reading.rows.get("")
+
+
+def parts_of(data: bytes, vocabulary: Vocabulary) -> tuple[list[Document], set[Id]]:
+    """The documents of a file as far as they are sound, and what those are called that are not quite."""
+    reading = _Reading(vocabulary)
+    reading.read("", data)
+    return [document for document, _ in (*reading.declared, *reading.salvaged())], reading.unsound()
+
+
 def sound_documents(data: bytes, vocabulary: Vocabulary) -> list[Document] | None:
     """The documents of one file by itself; None where anything in it is wrong."""
     reading = _Reading(vocabulary)
@@ -292,9 +325,27 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
         return None
 
 
+def _recalled(known: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, list[tuple[int, Document]]]:
+    """The documents of rows by path, without those of another language and damaged ones; decoded in one go."""
+    ours = current(known, vocabulary)
+    lists = b"".join(map(itemgetter(slice(len(vocabulary.mark), None)), ours.values()))
+    try:
+        found = vocabulary.lists_decoder.decode(_ARRAY.pack(0xDD, len(ours)) + lists)
+    except msgspec.DecodeError:
+        documents = ((path, decode_documents(row, vocabulary)) for path, row in ours.items())
+        return {path: sound for path, sound in documents if sound is not None}
+    return dict(zip(ours, found, strict=True))
+
+
 def _links(links: Iterable[str], ignored: re.Pattern[str] | None) -> Iterable[Diagnostic]:
     for path in links:
-        if is_manifest(path) and not (ignored and ignored.fullmatch(path)):
+        if ignored and ignored.fullmatch(path):
+            continue
+        if is_manifest(path):
             message = "this is a symbolic link or a submodule, and not read"
-            advice = "put the file itself here, or name the path in Organization.ignore"
-            yield error("not-a-file", message, advice, Place(path, 1, 1))
+        elif is_seen(path):
+            message = "this symbolic link leads out of the repository, and is not followed"
+        else:
+            continue
+        advice = "put the file itself here, or name the path in Organization.ignore"
+        yield error("not-a-file", message, advice, Place(path, 1, 1))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from hanse.desired.compiled import Problem
-from hanse.desired.findings import Spot, Steps, place_of
+from hanse.desired.findings import Spot, Steps, about_to_read, place_of
 from hanse.desired.folders import FolderFile
 from hanse.desired.intent import Term
 from hanse.desired.kinds import (
@@ -88,18 +88,21 @@ class Manifest:
         files: Mapping[str, bytes],
         unsound: Iterable[Id] = (),
         folder_files: Mapping[str, FolderFile] | None = None,
+        elsewhere: Callable[[str], Iterable[str]] | None = None,
     ) -> None:
         """Sort documents by kind and name; of several with one name the first counts.
 
         `files` is asked for a file's bytes only when a place in it is wanted. `unsound` names documents that
         are there but could not be typed, so that references to them are not called dangling. `folder_files` are
-        the files below folders that landing zones name, by path.
+        the files below folders that landing zones name, by path. Of a manifest that is only a part, `elsewhere` knows
+        the names of all documents of a kind, so that suggestions are the same as in the whole.
         """
         self.vocabulary = vocabulary
         self.files = files
         self.unsound = frozenset(unsound)
         self.folder_files = dict(sorted((folder_files or {}).items()))
         self._counts: Counter[str] | None = None
+        self._elsewhere = elsewhere
         self.repeated: list[Declared] = []
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
@@ -226,6 +229,17 @@ class Manifest:
         for name, grant in self.grants.items():
             yield (grant.workspace or "", grant.project or ""), grant, ("Grant", name), ()
 
+    def known(self, kind: str) -> Collection[str]:
+        """The names of all documents of a kind, such as `shop/prod`, for suggestions."""
+        names = {"/".join(names) for other, *names in self._declared if other == kind}
+        if self._elsewhere is not None:
+            names.update(self._elsewhere(kind))
+        return names
+
+    def documents(self) -> Iterable[Declared]:
+        """All documents and where they stand, those included whose name another one had already."""
+        return [*self._declared.values(), *self.repeated]
+
     def spot(self, identity: Id) -> Spot:
         """Where the document of that kind and name stands. Raises KeyError."""
         return self._declared[identity].spot
@@ -245,23 +259,25 @@ class Manifest:
 
         None where this manifest does not declare it.
         """
+        found = self._spot_of(source)
+        if found is None:
+            return None
+        spot, steps = found
+        return place_of(self.files, spot, (*steps, *path), key=key)
+
+    def _spot_of(self, source: str) -> tuple[Spot, Steps] | None:
         if source.startswith("grant "):
-            found = self._grants_by_source.get(source)
-            if found is None:
-                return None
-            identity, steps = found
-            return place_of(self.files, self.spot(identity), (*steps, *path), key=key)
+            grant = self._grants_by_source.get(source)
+            return (self.spot(grant[0]), grant[1]) if grant else None
         kind, _, names = source.partition(" ")
         if kind == "file":
             spot = self._spot_of_file(names)
-            return place_of(self.files, spot, path, key=key) if spot else None
+            return (spot, ()) if spot else None
         identity = (kind, *names.split("/"))
         if identity not in self._declared and kind in ("Workspace", "Project"):
             holder = self.names.holder(*identity[1:])
             identity = id_of(holder) if holder else identity
-        if identity not in self._declared:
-            return None
-        return place_of(self.files, self.spot(identity), path, key=key)
+        return (self.spot(identity), ()) if identity in self._declared else None
 
     def _spot_of_file(self, name: str) -> Spot | None:
         """Where a file below a landing zone's folder, or one of its documents, stands."""
@@ -273,8 +289,17 @@ class Manifest:
 
     def diagnostic(self, problem: Problem) -> Diagnostic:
         """A finding of compile, placed in the file that declares what it is about."""
-        place = self.place(problem.source, problem.path)
-        return Diagnostic(problem.severity, problem.code, problem.message, problem.advice, place)
+        return self.diagnostics([problem])[0]
+
+    def diagnostics(self, problems: Iterable[Problem]) -> list[Diagnostic]:
+        """The same of many, whose files are read at once."""
+        problems = list(problems)
+        spots = (self._spot_of(problem.source) for problem in problems)
+        about_to_read(self.files, {found[0].path for found in spots if found})
+        return [
+            Diagnostic(p.severity, p.code, p.message, p.advice, self.place(p.source, p.path))
+            for p in problems
+        ]
 
     @cached_property
     def _grants_by_source(self) -> dict[str, tuple[Id, Steps]]:

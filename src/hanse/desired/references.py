@@ -162,7 +162,7 @@ def _tenant(report: Report, identity: Id, steps: Steps, tenant: TenantRow) -> No
     if (tenant.platform, tenant.landing_zone) not in manifest.landing_zones:
         names = ("LandingZone", tenant.platform, tenant.landing_zone)
         if not manifest.declared(names):
-            here = [name for platform, name in manifest.landing_zones if platform == tenant.platform]
+            here = report.known("LandingZone", tenant.platform)
             message = f"unknown landing zone '{tenant.landing_zone}' of platform '{tenant.platform}'"
             advice = report.meant("LandingZone", tenant.landing_zone, here)
             report.error(identity, "unknown-reference", message, advice, (*steps, "landingZone"))

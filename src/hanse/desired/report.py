@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from hanse.desired.findings import Finding, Spot, Steps
 from hanse.desired.kinds import Project
@@ -26,6 +26,7 @@ class Report:
         self.findings: list[Finding] = []
         self._guesses: dict[tuple[str, str], str | None] = {}
         self._searched = 0
+        self._names: dict[str, dict[str, list[str]]] = {}
 
     def error(
         self, identity: Id, code: str, message: str, advice: str = "", steps: Steps = (), *, key: bool = False
@@ -62,17 +63,18 @@ class Report:
             home = f" of workspace '{holder.workspace}'" if isinstance(holder, Project) else ""
             return f"it is called '{holder.name}'{home} now"
         if kind == "Project":
-            here = [name for workspace, name in manifest.projects if workspace == names[0]]
+            here = self.known("Project", names[0])
             return self.meant(f"Project {names[0]}", names[-1], here) or _DECLARE.format(kind)
-        known: dict[str, Iterable[str]] = {
-            "Location": manifest.locations,
-            "Platform": manifest.platforms,
-            "Workspace": manifest.workspaces,
-            "User": manifest.users,
-            "Group": manifest.groups,
-            "PaymentMethod": manifest.payment_methods,
-        }
-        return self.meant(kind, names[-1], list(known[kind])) or _DECLARE.format(kind)
+        return self.meant(kind, names[-1], self.known(kind)) or _DECLARE.format(kind)
+
+    def known(self, kind: str, within: str = "") -> list[str]:
+        """The names of all documents of a kind, or of those in a workspace or on a platform."""
+        if kind not in self._names:
+            names = self._names[kind] = {}
+            for name in self.manifest.known(kind):
+                home, _, last = name.rpartition("/")
+                names.setdefault(home, []).append(last)
+        return self._names[kind].get(within, [])
 
     def meant(self, kind: str, word: str, known: Collection[str]) -> str:
         """What was probably meant by an unknown word; empty if nobody can tell."""

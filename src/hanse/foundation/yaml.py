@@ -186,7 +186,7 @@ class _Chunk(Struct, frozen=True):
 def _decode(data: bytes) -> str:
     """Give the text, all its line breaks as newlines."""
     if len(data) > MAX_BYTES:
-        message = f"the file has {len(data):,} bytes, more than {MAX_BYTES:,}"
+        message = f"the file has more than {MAX_BYTES:,} bytes"
         raise _Refused(_Fault("file-too-large", message, "split it into several files", 1, 1))
     try:
         text = data.decode()

@@ -22,11 +22,12 @@ from hanse.git import command
 from hanse.git.command import GitError, checked_id, id_lines, shown
 from hanse.git.signatures import verdicts
 from hanse.model import Verdict
-from hanse.ports.source import FETCH_SECONDS, NO_ROOT, Change, Commit, Entry, TrustRoot, never
+from hanse.ports.source import FETCH_SECONDS, NO_ROOT, Change, Commit, Entry, TrustRoot, check_number, never
 
 MANIFESTS = (".yaml", ".yml")
 
 _DAMAGED = "the repository may be damaged; run: git fsck"
+_LONGEST_TARGET = 4096  # bytes that Linux takes as the target of a link
 _URL = re.compile(r"(?!-)(?:[A-Za-z0-9+.-]+://|(?:[\w.-]+@)?[\w.-]+:(?!:))", re.ASCII)
 _FIELDS = ("%H", "%P", "%an", "%ae", "%at", "%cn", "%ce", "%ct", "%B")
 
@@ -137,23 +138,26 @@ class Repository:
         return bool(self._find(checked_id(commit)))
 
     def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
-        """All files of a commit by path, or those that end so; links and submodules are entries like others.
+        """All files of a commit by path; links and submodules are entries like others.
 
-        A path that is not UTF-8 shows its odd bytes as `\\xff`. Raises GitError.
+        With suffixes only those that end so, as many as a manifest may have, and links that lead out of the repository.
+        A path that is not UTF-8 shows its odd bytes as `\\xff`. Raises SourceError.
         """
-        listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", checked_id(commit))
-        entries = {}
-        for row in listing.split(b"\0")[:-1]:
-            about, _, name = row.partition(b"\t")
-            path = _text(name)
-            if path.endswith(suffixes or ""):
-                mode, _, blob, size = about.decode().split()
-                if size == "BAD":
-                    raise GitError(
-                        f"{self.folder} lacks the content of {path}", "clone it whole: no --filter"
-                    )
-                entries[path] = Entry(mode, blob, 0 if size == "-" else int(size))
-        return entries
+        listing = self._git("ls-tree", "-r", "-z", "--full-tree", checked_id(commit))
+        check_number(sum(listing.count(suffix.encode() + b"\0") for suffix in suffixes))
+        ends = b"|".join(re.escape(suffix.encode()) for suffix in suffixes)
+        rows = re.findall(rb"(\d+) \w+ (\w+)\t([^\0]*(?:%s))\0" % ends, listing)
+        found = {_text(name): Entry(mode.decode(), blob.decode()) for mode, blob, name in rows}
+        if suffixes:
+            links = re.findall(rb"(?:\A|\0)120000 blob (\w+)\t([^\0]+)", listing)
+            for path, blob in self._leading_out({_text(name): blob.decode() for blob, name in links}).items():
+                found.setdefault(path, Entry("120000", blob))
+        return found
+
+    def _leading_out(self, links: Mapping[str, str]) -> dict[str, str]:
+        """Of links with the blobs that hold their targets, those that lead out of the repository."""
+        targets = dict(self.read(sorted(set(links.values())), limit=_LONGEST_TARGET)) if links else {}
+        return {path: blob for path, blob in links.items() if _leads_out(path, targets.get(blob, b"/"))}
 
     def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
         """Contents by blob id, in the order asked for; one of more than `limit` bytes is left out unread.
@@ -180,15 +184,21 @@ class Repository:
         """Files as they lie in the working tree, committed or not, ignored ones left out.
 
         Only those that end so, and of each at most `limit` bytes. The second value names what looks like one
-        of them and is not: links, what lies behind links, submodules, devices; none of them is followed.
-        Raises GitError.
+        of them and is not: links, what lies behind links, submodules, devices; and links of any name that lead out of
+        the repository. None of them is followed. Raises SourceError.
         """
         if self.bare:
             raise GitError(f"{self.folder} has no working tree", "name a commit or a branch")
-        listing = self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name")
-        names = sorted({name for name in listing.split(b"\0") if os.fsdecode(name).endswith(suffixes)})
+        cached = self._git("ls-files", "-z", "--stage", "--full-name").split(b"\0")[:-1]
+        others = self._git("ls-files", "-z", "--others", "--exclude-standard", "--full-name").split(b"\0")[
+            :-1
+        ]
+        there = {row.partition(b"\t")[2] for row in cached} | set(others)
+        names = sorted(name for name in there if os.fsdecode(name).endswith(suffixes))
+        check_number(len(names))
+        odd = {row.partition(b"\t")[2] for row in cached if row.startswith(b"120000")} | set(others)
         files: dict[str, bytes] = {}
-        links = []
+        links = [_text(name) for name in sorted(odd - set(names)) if _is_link_out(self.folder, name)]
         is_real = cache(self._is_real_folder)
         for name in names:
             try:
@@ -242,6 +252,25 @@ class Repository:
             if commit not in changes:
                 raise GitError(f"{self.folder} does not have the commit {commit}", "fetch it")
         return changes
+
+    def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
+        """What differs between two commits, and which of it are links now, as `tree` has them.
+
+        A rename is a removal and an addition; links and submodules count as no content. Raises GitError.
+        """
+        options = ("-r", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        tokens = iter(self._git("diff-tree", *options, checked_id(old), checked_id(new)).split(b"\0")[:-1])
+        changes, links, others = [], [], {}
+        for token in tokens:
+            path = _text(next(tokens))
+            old_mode, new_mode, before, after, _ = token[1:].decode().split()
+            changes.append(Change(path, _side(old_mode, before), _side(new_mode, after)))
+            if new_mode in ("120000", "160000"):
+                links.append(path)
+            if new_mode == "120000" and not path.endswith(MANIFESTS):
+                others[path] = after
+        out = self._leading_out(others)
+        return changes, [path for path in links if path not in others or path in out]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` descends from `older`, or is it.
@@ -406,6 +435,18 @@ def _read_file(top: Path, name: bytes, limit: int, behind_no_link: bool) -> byte
     # Not to be led astray, nor to wait for a pipe's writer, if it has changed since.
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
         return file.read(limit)
+
+
+def _is_link_out(top: Path, name: bytes) -> bool:
+    try:
+        return _leads_out(os.fsdecode(name), os.readlink(os.fsencode(top) + b"/" + name))  # noqa: PTH115 (bytes)
+    except OSError:  # no link, or not there any more
+        return False
+
+
+def _leads_out(path: str, target: bytes) -> bool:
+    """Whether a link to that target leads out of the repository; one that is followed further is not looked at."""
+    return os.path.normpath(os.path.join(os.path.dirname(path), os.fsdecode(target))).startswith(("/", ".."))  # noqa: PTH118, PTH120
 
 
 def _skip(stream: IO[bytes], count: int) -> None:

@@ -20,6 +20,8 @@ from hanse.policy.subjects import Affected, Subject, subjects
 from hanse.policy.syntax import Index, Node, Select, Wrong
 from hanse.policy.variables import VARIABLES, Making
 
+BROKEN = "policy"
+"""The code of a finding about what breaks a policy, placed there."""
 MAX_TOLD = 100
 """So many that break one policy are told one by one."""
 MAX_NAMED = 3
@@ -184,11 +186,11 @@ class _Asking:
         for subject in rule.broken_by[:MAX_TOLD]:
             kind, *names = subject.identity
             place = self._manifest.place(f"{kind} {'/'.join(names)}", subject.steps)
-            yield Diagnostic(policy.severity, "policy", f"{subject.called}: {saying}", "", place)
+            yield Diagnostic(policy.severity, BROKEN, f"{subject.called}: {saying}", "", place)
         more = len(rule.broken_by) - MAX_TOLD
         if more > 0:
             message = f"{more} more are not told one by one: {saying}"
-            yield Diagnostic(policy.severity, "policy", message, "", self._place(policy, "require"))
+            yield Diagnostic(policy.severity, "policy-more", message, "", self._place(policy, "require"))
         for (name, failed), those in rule.failed.items():
             advice = _remedy(
                 {field: expression for field, expression, _ in rule.asks}[name].tree, failed.missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +14,10 @@ from hanse.model import Verdict
 
 FETCH_SECONDS = 600.0
 """How long to wait for the server of a repository; its first fetch may bring much."""
+
+
+MAX_FILES = 500_000
+"""Files that one manifest may have."""
 
 
 def never() -> bool:
@@ -28,6 +33,15 @@ class SourceError(Exception):
         self.advice = advice
 
 
+def check_number(files: int) -> None:
+    """Raise SourceError where a manifest would have more files than anybody means."""
+    if files > MAX_FILES:
+        raise SourceError(
+            f"the manifest would have {files:,} files, and Hanse reads at most {MAX_FILES:,}",
+            "keep in this repository what the organisation declares, several documents in one file where they are many",
+        )
+
+
 class Entry(Struct, frozen=True):
     """One file of a commit."""
 
@@ -35,8 +49,6 @@ class Entry(Struct, frozen=True):
     """As git writes it: 100644, 100755, 120000 (symbolic link), 160000 (submodule)."""
     blob: str
     """The id of the content; of a submodule, its commit."""
-    size: int
-    """Bytes; 0 for a submodule."""
 
     @property
     def is_file(self) -> bool:
@@ -82,6 +94,12 @@ class TrustRoot(Struct, frozen=True):
 NO_ROOT = TrustRoot()
 
 
+def blob_id(content: bytes, digits: int) -> str:
+    """What git calls a content, in a repository whose ids have so many digits."""
+    name = "sha256" if digits == hashlib.sha256().digest_size * 2 else "sha1"
+    return hashlib.new(name, b"blob %d\0" % len(content) + content).hexdigest()
+
+
 class Source(Protocol):
     """A git repository, read in bulk. Every method raises SourceError."""
 
@@ -111,16 +129,19 @@ class Source(Protocol):
         """Whether the commit is there, or is there still."""
         ...
 
-    def tree(self, commit: str) -> dict[str, Entry]:
-        """All files of a commit, by path."""
+    def tree(self, commit: str, *, suffixes: tuple[str, ...] = ()) -> dict[str, Entry]:
+        """All files of a commit by path; or those that end so, with all links that lead out of the repository."""
         ...
 
-    def read(self, blobs: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Contents by blob id."""
+    def read(self, blobs: Iterable[str], *, limit: int | None = None) -> Iterator[tuple[str, bytes]]:
+        """Contents by blob id; one of more than `limit` bytes is left out unread."""
         ...
 
     def worktree(self) -> tuple[dict[str, bytes], list[str]]:
-        """Files as they are in the working tree, ignored ones left out, and the paths that are links."""
+        """Files of the manifest as they are in the working tree, ignored ones left out.
+
+        The second value are the paths of links that are named like one of these files or lead out of the repository.
+        """
         ...
 
     def commits(self, since: str, until: str) -> list[Commit]:
@@ -132,6 +153,10 @@ class Source(Protocol):
 
         With `all_sorts` also where only links, submodules or modes changed, as a Change from nothing to nothing.
         """
+        ...
+
+    def difference(self, old: str, new: str) -> tuple[list[Change], list[str]]:
+        """What differs between two commits, and which of it are links now, as `tree` has them."""
         ...
 
     def is_ancestor(self, older: str, newer: str) -> bool:

@@ -6,7 +6,8 @@ the personal text beside the journal.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -69,6 +70,89 @@ class Work(Struct, frozen=True):
     """Looks in a row that left something waiting."""
     why: str = ""
     """For people: what marked it, or what it waits for."""
+
+
+class Rows(Protocol):
+    """Parse results by git blob id: a cache, of which anything may be missing."""
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        ...
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id."""
+        ...
+
+
+class Noted(Struct, frozen=True):
+    """What an index knows of one file of the manifest."""
+
+    path: str
+    blob: str
+    sound: bool
+    """False: something in it is wrong, so that it takes part in every check."""
+    mentions: dict[str, tuple[str, ...]] = {}
+    """By the name of each of its documents, what that mentions."""
+
+
+class Index(Rows, Protocol):
+    """Of one commit, which file declares what and who mentions whom: a cache. All else raises StoreError.
+
+    Documents are named as in `desired.source`. What it is asked, and what it is told, lies within one `transaction`,
+    of which nothing is left if it is left by an exception.
+    """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Keep others from moving the index meanwhile."""
+        ...
+
+    def commit(self, mark: str) -> str:
+        """The commit that the index is of; empty where there is none, or it was made under another mark."""
+        ...
+
+    def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
+        """Make the index anew."""
+        ...
+
+    def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
+        """Make it the index of another commit: without these paths, with those files."""
+        ...
+
+    def mentioning(self, targets: Collection[str]) -> set[str]:
+        """The documents that mention any of these."""
+        ...
+
+    def mentioned(self, sources: Collection[str]) -> set[str]:
+        """What any of these documents mention."""
+        ...
+
+    def declaring(self, names: Collection[str]) -> dict[str, str]:
+        """Files that declare any of these, with their blobs."""
+        ...
+
+    def declared(self, kind: str) -> list[str]:
+        """The names of all documents of a kind, without the kind."""
+        ...
+
+    def unsound(self) -> dict[str, str]:
+        """Files in which something is wrong, with their blobs."""
+        ...
+
+    def below(self, folder: str) -> dict[str, str]:
+        """Files below a folder, with their blobs."""
+        ...
+
+    def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
+        """Forget what the things of some documents are called on platforms, and note what those of others are."""
+        ...
+
+    def holding(self, natives: Collection[str]) -> dict[str, set[str]]:
+        """By native name, the documents whose things are called so."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. May be called twice."""
+        ...
 
 
 class StoreError(Exception):

@@ -42,8 +42,8 @@ def files_of(source: Source, folder: Path, language: Language, now: datetime) ->
     if not below.is_relative_to(top.resolve()):
         raise Trouble(f"{folder} has no working tree", "name a folder of one, or a file")
     files, _ = source.worktree()
-    own = load(files, language.vocabulary, now).own
-    found = {top / path: files[path] for path in sorted(own)}
+    loaded = load(files, language.vocabulary, now)
+    found = {top / path: files[path] for path in sorted(filter(loaded.is_own, files))}
     return {path: data for path, data in found.items() if path.resolve().is_relative_to(below)}
 
 

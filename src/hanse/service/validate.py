@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.findings import Lazy
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.intents import directory, intents, samples, settings
-from hanse.desired.load import Loaded, is_manifest, load
+from hanse.desired.load import MANIFESTS, Loaded, current, is_manifest, load, row_of
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Settings
-from hanse.desired.source import document_source
+from hanse.desired.source import document_source, named
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
-from hanse.model import Owner
+from hanse.model import Owner, WorkspaceOn
 from hanse.observed import mark
-from hanse.policy import check_policies
-from hanse.ports.platform import Platform
-from hanse.ports.source import Entry, Source
+from hanse.policy import BROKEN, check_policies
+from hanse.ports.source import Source
+from hanse.ports.store import Rows
 from hanse.service.estate import Language
+from hanse.service.halves import in_parts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checked:
     """A manifest and everything that is to be said about it."""
 
@@ -35,6 +39,8 @@ class Checked:
     intents: dict[Owner, Intent] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     settings: Settings | None = None
+    natives: dict[str, set[str]] = field(default_factory=dict)
+    """By declaring document, what its things will be called, each as a text that no other may have."""
 
     @property
     def is_sound(self) -> bool:
@@ -42,131 +48,253 @@ class Checked:
         return self.settings is not None and not has_errors(self.diagnostics)
 
 
-class ParseCache(Protocol):
-    """What remembers files that were parsed before: the store, or memory."""
+class Selection(Protocol):
+    """Which documents a check is about, by their names as in `desired.source`."""
 
-    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
-        """Cached parse results by git blob id."""
+    @property
+    def judged(self) -> Collection[str] | None:
+        """Those whose owners are compiled; None: all."""
         ...
 
-    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
-        """Cache parse results by git blob id."""
+    def told(self, name: str) -> bool:
+        """Whether findings about this document are told."""
+        ...
+
+    def tells(self, diagnostic: Diagnostic) -> bool:
+        """Whether this finding is."""
         ...
 
 
 def check_worktree(source: Source, language: Language, now: datetime) -> Checked:
     """Check the files as they are in the working tree. Raises SourceError."""
-    files, links = source.worktree()
-    return _checked("", load(files, language.vocabulary, now, links=links), language, now)
+    with without_looking_for_garbage():
+        files, links = source.worktree()
+        return checked("", load(files, language.vocabulary, now, links=links), language, now)
 
 
 async def check_commit(
-    source: Source, language: Language, commit: str, now: datetime, store: ParseCache | None = None
+    source: Source, language: Language, commit: str, now: datetime, rows: Rows | None = None
 ) -> Checked:
-    """Check a commit; with a store, files that were parsed before are not parsed again. Raises SourceError."""
-    return _checked(commit, await load_commit(source, language, commit, now, store), language, now)
+    """Check a commit; with rows of an earlier check, what was parsed then is not parsed again. Raises SourceError."""
+    with without_looking_for_garbage():
+        return checked(commit, await load_commit(source, language, commit, now, rows), language, now)
 
 
 async def load_commit(
-    source: Source, language: Language, commit: str, now: datetime, store: ParseCache | None = None
+    source: Source, language: Language, commit: str, now: datetime, rows: Rows | None = None
 ) -> Loaded:
     """Load a commit's files, and compile nothing of it. Raises SourceError."""
-    entries = {path: entry for path, entry in source.tree(commit).items() if is_manifest(path)}
-    files = _Blobs(source, {path: entry for path, entry in entries.items() if entry.is_file})
-    rows = await store.parsed({entry.blob for entry in files.entries.values()}) if store else {}
-    known = {path: rows[entry.blob] for path, entry in files.entries.items() if entry.blob in rows}
-    files.fetch(path for path in files.entries if path not in known)
-    links = [path for path, entry in entries.items() if not entry.is_file]
-    loaded = load(files, language.vocabulary, now, known=known, links=links)
-    if store and loaded.rows:
-        await store.keep_parsed({files.entries[path].blob: row for path, row in loaded.rows.items()})
-    return loaded
+    files, links = manifest_files(source, commit)
+    known = await known_rows(source, language, files.blobs.values(), rows)
+    return load_blobs(files, language, now, known, links)
 
 
-def _checked(commit: str, loaded: Loaded, language: Language, now: datetime) -> Checked:
+def manifest_files(source: Source, commit: str) -> tuple[Blobs, list[str]]:
+    """The manifest's files of a commit, and what is named like one and is a link. Raises SourceError."""
+    tree = source.tree(commit, suffixes=MANIFESTS)
+    blobs = {path: entry.blob for path, entry in tree.items() if entry.is_file and is_manifest(path)}
+    return Blobs(source, blobs), [path for path, entry in tree.items() if not entry.is_file]
+
+
+def load_blobs(
+    files: Blobs,
+    language: Language,
+    now: datetime,
+    rows: Mapping[str, bytes],
+    links: Collection[str],
+    elsewhere: Callable[[str], Iterable[str]] | None = None,
+) -> Loaded:
+    """Load files of a commit, with what is known of their contents."""
+    known = {path: rows[blob] for path, blob in files.blobs.items() if blob in rows}
+    files.fetch([path for path in files.blobs if path not in known])
+    return load(files, language.vocabulary, now, known=known, links=links, elsewhere=elsewhere)
+
+
+async def known_rows(
+    source: Source, language: Language, wanted: Collection[str], rows: Rows | None
+) -> dict[str, bytes]:
+    """What is to be known of these files' contents, but of those in which something is wrong."""
+    blobs = set(wanted)
+    kept = await rows.parsed(blobs) if rows else {}
+    known = current(kept, language.vocabulary)
+    missing = sorted(blobs - known.keys())
+
+    def parse(part: int, parts: int) -> dict[str, bytes]:
+        made = {}
+        for blob, content in source.read(missing[part::parts], limit=MAX_BYTES):
+            row = row_of(content, language.vocabulary)
+            if row is not None:
+                made[blob] = row
+        return made
+
+    made = {blob: row for part in in_parts(parse, len(missing), 5_000) for blob, row in part.items()}
+    if rows and made:
+        await rows.keep_parsed(made)
+    return known | made
+
+
+@contextmanager
+def without_looking_for_garbage() -> Iterator[None]:
+    """Next to nothing that a check makes is garbage before its end; to look for it is a fifth of the work."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def checked(
+    commit: str, loaded: Loaded, language: Language, now: datetime, selection: Selection | None = None
+) -> Checked:
+    """Compile what is wanted of every owner, or of those that a selection names, and collect all that is to be said."""
     manifest = loaded.manifest
+    diagnostics = [d for d in loaded.diagnostics if selection is None or selection.tells(d)]
     if manifest.organization is None:
-        return Checked(commit, manifest, loaded.diagnostics)
+        return Checked(commit, manifest, diagnostics)
     wanted, people, setting = intents(manifest), directory(manifest), settings(manifest)
     platforms = language.offline(setting)
     problems = [
         problem
         for sample in samples(manifest)
+        if selection is None or selection.told(_zone(sample))
         for problem in platforms[sample.owner.platform].compile(sample, people, now).problems
         if problem.source.startswith(("LandingZone ", "file "))
     ]
-    holders: dict[tuple[str, ...], Owner] = {}
-    for owner in sorted(wanted, key=str):
-        platform = platforms[owner.platform]
-        compiled = platform.compile(wanted[owner], people, now)
-        problems += compiled.problems
-        for name, holder in _collisions(owner, compiled, platform, holders):
-            problems.append(_collision(manifest, wanted[owner], wanted[holder], name))
-    found = in_order(
-        [
-            *loaded.diagnostics,
-            *(manifest.diagnostic(problem) for problem in dict.fromkeys(problems)),
-            *check_policies(manifest),
+    unique = {
+        name: {spec.name: spec.unique for spec in platform.describe().kinds}
+        for name, platform in platforms.items()
+    }
+    owners = sorted(_judged(wanted, selection), key=str)
+
+    def compile_some(part: int, parts: int) -> list[_Made]:
+        return [
+            _made(platforms[owner.platform].compile(wanted[owner], people, now), unique[owner.platform])
+            for owner in owners[part::parts]
         ]
+
+    halves = in_parts(compile_some, len(owners), 2_000)
+    holders: dict[tuple[str, ...], Owner] = {}
+    natives: dict[str, set[str]] = {}
+    for number, owner in enumerate(owners):
+        made = halves[number % len(halves)][number // len(halves)]
+        intent = wanted[owner]
+        told = selection is None or selection.told(source_of(intent)) or isinstance(owner, WorkspaceOn)
+        if told:
+            problems += made.problems
+        for names in made.names:
+            full = (owner.platform, *names)
+            natives.setdefault(source_of(intent), set()).add("\n".join(full))
+            holder = holders.setdefault(full, owner)
+            if holder != owner and (told or (selection and selection.told(source_of(wanted[holder])))):
+                problems.append(_collision(manifest, intent, wanted[holder], f"{names[0]} {names[1]}"))
+    # Placed file by file, so that each is composed once.
+    ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.source)
+    found = in_order([*diagnostics, *manifest.diagnostics(ordered), *_policies(manifest, selection)])
+    return Checked(commit, manifest, found, wanted, people, setting, natives)
+
+
+def _policies(manifest: Manifest, selection: Selection | None) -> list[Diagnostic]:
+    """What policies say of what is looked at. A policy that gives no answer is told, whoever it was asked of."""
+    if selection is None or selection.judged is None:
+        found = check_policies(manifest)
+    else:
+        found = check_policies(manifest, [named(name) for name in selection.judged])
+    return [d for d in found if selection is None or d.code != BROKEN or selection.tells(d)]
+
+
+def _judged(wanted: Mapping[Owner, Intent], selection: Selection | None) -> Iterable[Owner]:
+    """The owners to be compiled; with a project its workspace, which may have come to its platform only now."""
+    if selection is None or selection.judged is None:
+        return wanted
+    found = [owner for owner, intent in wanted.items() if source_of(intent) in selection.judged]
+    homes = {(owner.platform, owner.workspace) for owner in found}
+    return {*found, *(o for o in wanted if isinstance(o, WorkspaceOn) and (o.platform, o.workspace) in homes)}
+
+
+class _Made(NamedTuple):
+    """What is to be known of one compiled owner."""
+
+    problems: tuple[Problem, ...]
+    names: list[tuple[str, ...]]
+    """Of each thing that no other owner may have under the same name: kind, name, and what makes it the same."""
+
+
+def _made(compiled: Compiled, unique: Mapping[str, tuple[str, ...]]) -> _Made:
+    return _Made(
+        compiled.problems,
+        [
+            (
+                resource.kind,
+                str(resource.attributes.get("name")),
+                *(mark(resource.attributes.get(part)) for part in unique[resource.kind]),
+            )
+            for resource in compiled.resources
+            if unique[resource.kind]
+        ],
     )
-    return Checked(commit, manifest, found, wanted, people, setting)
-
-
-def _collisions(
-    owner: Owner, compiled: Compiled, platform: Platform, holders: dict[tuple[str, ...], Owner]
-) -> Iterator[tuple[str, Owner]]:
-    """Things that would have one native name with another owner's, after the platform's name pattern."""
-    unique = {spec.name: spec.unique for spec in platform.describe().kinds}
-    for resource in compiled.resources:
-        if unique[resource.kind]:
-            marks = (mark(resource.attributes.get(part)) for part in unique[resource.kind])
-            holder = holders.setdefault((owner.platform, resource.kind, *marks), owner)
-            if holder != owner:
-                yield f"{resource.kind} {resource.attributes.get('name')}", holder
 
 
 def _collision(manifest: Manifest, intent: Intent, other: Intent, name: str) -> Problem:
-    first = manifest.place(_source(other), ("name",))
+    first = manifest.place(source_of(other), ("name",))
     return Problem(
         "error",
         "name-collision",
-        f"{name} on {intent.owner.platform} would be the same as that of {_source(other)}, declared at {first}",
+        f"{name} on {intent.owner.platform} would be the same as that of {source_of(other)}, declared at {first}",
         "rename one of the two, or use a name pattern that keeps them apart",
-        _source(intent),
+        source_of(intent),
         ("name",),
     )
 
 
-def _source(intent: Intent) -> str:
+def _zone(intent: Intent) -> str:
+    return document_source("LandingZone", intent.owner.platform, intent.landing_zone)
+
+
+def source_of(intent: Intent) -> str:
+    """The document that an owner is declared by."""
     if intent.project:
         return document_source("Project", intent.workspace, intent.project)
     return document_source("Workspace", intent.workspace)
 
 
-class _Blobs(Mapping[str, bytes]):
-    """The manifest's files of one commit, read in bulk where they are surely needed and singly on errors."""
+class Blobs(Lazy):
+    """The manifest's files of one commit, each read when it is asked for."""
 
-    def __init__(self, source: Source, entries: Mapping[str, Entry]) -> None:
-        self.entries = entries
+    def __init__(self, source: Source, blobs: Mapping[str, str]) -> None:
+        self.blobs = blobs
         self._source = source
         self._contents: dict[str, bytes] = {}
+        self._room = MOST_HELD
 
-    def fetch(self, paths: Iterator[str]) -> None:
-        """Read these files at once."""
-        blobs = {self.entries[path].blob for path in paths if self.entries[path].size <= MAX_BYTES}
-        self._contents.update(self._source.read(sorted(blobs)))
+    def fetch(self, paths: Collection[str]) -> None:
+        """Read these files at once, as far as there is room for them."""
+        wanted = {self.blobs[path] for path in paths if path in self.blobs} - self._contents.keys()
+        for blob, content in self._source.read(sorted(wanted), limit=MAX_BYTES) if wanted else ():
+            self._contents[blob] = content
+            self._room -= len(content)
+            if self._room < 0:
+                break
 
     def __getitem__(self, path: str) -> bytes:
-        """The file's content. Of one that is too large, just so much that its size is told as the error."""
-        entry = self.entries[path]
-        if entry.size > MAX_BYTES:
-            return b" " * (MAX_BYTES + 1)
-        if entry.blob not in self._contents:
-            self._contents.update(self._source.read([entry.blob]))
-        return self._contents[entry.blob]
+        """The file's content. Of one that is too large, just so much that this is told as the error."""
+        blob = self.blobs[path]
+        if blob in self._contents:
+            return self._contents[blob]
+        content = dict(self._source.read([blob], limit=MAX_BYTES)).get(blob, _TOO_LARGE)
+        if self._room > 0:
+            self._contents[blob] = content
+            self._room -= len(content)
+        return content
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
+        return iter(self.blobs)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.blobs)
+
+
+MOST_HELD = 200_000_000
+"""Bytes of files that are held for those who ask again."""
+_TOO_LARGE = b" " * (MAX_BYTES + 1)

@@ -21,9 +21,10 @@ from hanse.desired.manifest import Id, Manifest
 from hanse.desired.paths import glob
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.ports.source import Source, SourceError, never
+from hanse.ports.store import Rows
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip, Writer
 from hanse.service.estate import Estate, Language, Trouble
-from hanse.service.validate import Checked, ParseCache, check_commit
+from hanse.service.validate import Checked, check_commit
 
 TRIES = 12
 """How often a batch is made anew on a branch that moved meanwhile."""
@@ -172,7 +173,7 @@ class Writing:
     now: Callable[[], datetime]
     chance: Callable[[int], bytes]
     """So many random bytes."""
-    cache: ParseCache
+    cache: Rows
     seconds: float = WRITE_SECONDS
     """How long the repository's server may take for each thing that it is asked."""
     stopped: Callable[[], bool] = never

@@ -76,6 +76,7 @@ def compile_intent(intent: Intent, directory: Directory, now: datetime) -> Compi
     )
 
 
+@lru_cache(maxsize=1024)
 def find_role(name: str) -> Find:
     """The ClusterRole of that name, which is not ours."""
     return Find("role", (("name", f"ClusterRole/{name}"),))
@@ -90,6 +91,7 @@ class _Compiling:
         self.directory = directory
         self.now = now
         self.key = namespace_key(intent.organization, owner)
+        self.namespace = Ref(self.key)
         self.source = document_source("Project", intent.workspace, intent.project)
         self.platform_source = document_source("Platform", owner.platform)
         self.landing_zone_source = document_source("LandingZone", owner.platform, intent.landing_zone)
@@ -346,9 +348,10 @@ class _Compiling:
         self.resources += [merged[names] for names in sorted(merged)]
 
     def _native_role(self, term: Term) -> str | None:
+        native = self.zone.roles.get(term.role) or BUILT_IN_ROLES.get(term.role)
+        if native is not None:
+            return native
         roles = BUILT_IN_ROLES | self.zone.roles
-        if term.role in roles:
-            return roles[term.role]
         self._problem(
             "error",
             "unmapped-role",
@@ -444,7 +447,7 @@ class _Compiling:
         rank: int = 0,
     ) -> Resource:
         attributes: dict[str, Value] = {
-            "namespace": Ref(self.key), "role": find_role(role), "subject": subject
+            "namespace": self.namespace, "role": find_role(role), "subject": subject
         }  # fmt: skip
         return Resource(
             self._part(part), BINDING, attributes, self.owner, sources=sources, principal=principal, rank=rank

@@ -1,0 +1,216 @@
+"""What a change of some documents can be felt by: which others are to be judged anew, and what that takes.
+
+Documents are named as in `desired.source`, such as `Project shop/prod`. Who mentions whom is all that is asked of a
+manifest here, so the answer can come from an index as well as from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Protocol
+
+from hanse.desired.folders import named_folders
+from hanse.desired.kinds import (
+    AccessRow,
+    Document,
+    Grant,
+    Group,
+    LandingZone,
+    Organization,
+    PaymentMethod,
+    Platform,
+    Policy,
+    Project,
+    Revocation,
+    Role,
+    TagDefinition,
+    Trust,
+    User,
+    Who,
+    Workspace,
+)
+from hanse.desired.manifest import id_of
+from hanse.desired.names import trail
+from hanse.desired.source import document_source
+
+VERSION = 1
+"""To be counted up with every change of what `mentions` says: an index of another version is made anew."""
+EVERYWHERE: tuple[type[Document], ...] = (Organization, TagDefinition, Policy, Role)
+"""What every other document may stand on: a change of one of these is felt by all."""
+_CARRIERS = ("Group ", "Location ", "Platform ", "LandingZone ")
+"""What stands on others and is stood on for what they are: a change below is felt above."""
+_ON_PROJECTS = ("Grant ", "Revocation ")
+"""What says of a project, in a file of its own, who has access."""
+_SELF_CONTAINED = ("Workspace ", "PaymentMethod ")
+"""What it mentions is asked for only where it is judged itself."""
+
+
+class Graph(Protocol):
+    """Who mentions whom in a manifest. What is mentioned need not be declared."""
+
+    def mentioning(self, targets: Collection[str]) -> set[str]:
+        """The documents that mention any of these."""
+        ...
+
+    def mentioned(self, sources: Collection[str]) -> set[str]:
+        """What any of these documents mention."""
+        ...
+
+
+def name_of(document: Document) -> str:
+    """What a document is called here."""
+    return document_source(*id_of(document))
+
+
+def is_everywhere(name: str) -> bool:
+    """Whether a document of that name is one that all others may stand on."""
+    return name.partition(" ")[0] in _EVERYWHERE_NAMES
+
+
+_EVERYWHERE_NAMES = frozenset(kind.__name__ for kind in EVERYWHERE)
+
+
+def mentions(document: Document) -> set[str]:
+    """All that a document mentions. Folders and names that it once had are mentioned under words of their own."""
+    return set(_mentions(document))
+
+
+def has_earlier_names(document: Document) -> bool:
+    """Whether it was renamed, so that it stands for names which others may bear."""
+    return isinstance(document, Workspace | Project) and bool(document.formerly)
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """What a landing zone mentions whose folder a file lies below."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield f"Folder {path}"
+
+
+def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str] | None:
+    """The documents that are to be judged anew when these change; None where they are more than so many, or all.
+
+    A user is felt by the groups it is in, by their grants, and by the projects that these are on.
+    """
+    if any(map(is_everywhere, changed)):
+        return None
+    found, wave = set(changed), set(changed)
+    while wave:
+        carrying = {name for name in wave if name in changed or name.startswith(_CARRIERS)}
+        reached = graph.mentioning(carrying)
+        grants = {name for name in wave | reached if name.startswith(_ON_PROJECTS)}
+        reached |= {name for name in graph.mentioned(grants) if name.startswith("Project ")}
+        reached |= _beside(grants, graph)
+        wave = reached - found
+        found |= wave
+        if len(found) > most:
+            return None
+    return frozenset(found)
+
+
+def _beside(grants: Collection[str], graph: Graph) -> set[str]:
+    """What a revocation, come or gone, is felt by; and the revocations that may take a grant away."""
+    revocations = {name for name in grants if name.startswith("Revocation ")}
+    found = {
+        name for name in graph.mentioning(_scopes(grants, graph)) if name.startswith("Revocation ")
+    } - revocations
+    scopes = _scopes(revocations, graph)
+    return found | scopes | {name for name in graph.mentioning(scopes) if name.startswith("Grant ")}
+
+
+def _scopes(grants: Collection[str], graph: Graph) -> set[str]:
+    return {name for name in graph.mentioned(grants) if name.startswith(("Project ", "Workspace "))}
+
+
+def needed(judged: Collection[str], graph: Graph) -> set[str]:
+    """The documents that it takes to judge some: all that they stand on, and the grants on their projects."""
+    found, wave = set(judged), set(judged)
+    while wave:
+        projects = {name for name in wave if name.startswith("Project ")}
+        asking = {name for name in wave if name in judged or not name.startswith(_SELF_CONTAINED)}
+        reached = graph.mentioned(asking)
+        reached |= {
+            name for name in graph.mentioning(projects & set(judged)) if name.startswith(_ON_PROJECTS)
+        }
+        reached |= graph.mentioning(set(map(_once, wave | reached)))
+        wave = reached - found
+        found |= wave
+    return found
+
+
+def _once(name: str) -> str:
+    """What the documents mention that once had this name, or have it beside earlier ones."""
+    kind, _, names = name.partition(" ")
+    return f"Once {kind} {names.rpartition('/')[2]}"
+
+
+def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case for each kind)
+    match document:
+        case Organization():
+            yield from _access(document.access)
+            yield from _trust(document.trust)
+        case Workspace():
+            yield from _access(document.access)
+        case Project():
+            yield f"Workspace {document.workspace}"
+            if document.payment_method is not None:
+                yield f"PaymentMethod {document.payment_method}"
+            for tenant in document.tenants:
+                yield f"Platform {tenant.platform}"
+                yield f"LandingZone {tenant.platform}/{tenant.landing_zone}"
+            yield from _access(document.access)
+        case Grant() | Revocation():
+            if document.workspace is not None:
+                yield f"Workspace {document.workspace}"
+                if document.project is not None:
+                    yield f"Project {document.workspace}/{document.project}"
+            yield from _access([document])
+        case Group():
+            yield from (f"User {member}" for member in document.members)
+        case Platform():
+            if document.location is not None:
+                yield f"Location {document.location}"
+            yield from (
+                f"User {operator.user}" for operator in document.operators if operator.user is not None
+            )
+        case LandingZone():
+            yield f"Platform {document.platform}"
+            yield from (f"Folder {folder.rstrip('/')}" for _, folder in named_folders(document))
+        case PaymentMethod() if document.workspace is not None:
+            yield f"Workspace {document.workspace}"
+        case TagDefinition() if document.set_by is not None:
+            yield from _who(document.set_by)
+        case User() | Role() | Policy() | _:
+            pass
+    if isinstance(document, Workspace) and document.formerly:
+        yield from (f"Once Workspace {name}" for name in (*document.formerly, document.name))
+    if isinstance(document, Project) and document.formerly:
+        for workspace, name in trail(document):
+            yield f"Workspace {workspace}"
+            yield f"Once Project {name}"
+
+
+def _trust(trust: Trust) -> Iterator[str]:
+    yield from (f"User {signer.user}" for signer in trust.signers if signer.user is not None)
+    approvals = trust.approvals
+    for who in (
+        *(rule.changed_by for rule in trust.protected),
+        approvals.guard,
+        approvals.deletion,
+        approvals.revocation,
+    ):
+        if who is not None:
+            yield from _who(who)
+
+
+def _who(who: Who) -> Iterator[str]:
+    yield from (f"User {user}" for user in who.users)
+    yield from (f"Group {group}" for group in who.groups)
+
+
+def _access(rows: Iterable[AccessRow | Grant | Revocation]) -> Iterator[str]:
+    for row in rows:
+        if row.user is not None:
+            yield f"User {row.user}"
+        if row.group is not None:
+            yield f"Group {row.group}"

@@ -1,0 +1,323 @@
+"""What a change of the manifest broke: only that is looked at which the change can be felt by.
+
+An index of one commit tells who mentions whom. It is moved along with the commits that are checked, so that the cost
+grows with what changed. Where there is none yet, or where nearly everything is affected, all is checked and only
+what the change can be felt by is told. The index is a cache: it says what is looked at, never what is found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from hanse.desired.affected import (
+    EVERYWHERE,
+    VERSION,
+    Graph,
+    affected,
+    folders_above,
+    has_earlier_names,
+    mentions,
+    name_of,
+    needed,
+)
+from hanse.desired.kinds import Document
+from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
+from hanse.desired.manifest import Declared, Id
+from hanse.desired.source import document_source
+from hanse.foundation.diagnostics import Diagnostic
+from hanse.foundation.yaml import MAX_BYTES, parse
+from hanse.ports.source import Source, SourceError, blob_id
+from hanse.ports.store import Index, Noted, StoreError
+from hanse.service.estate import Language
+from hanse.service.validate import (
+    Blobs,
+    Checked,
+    checked,
+    known_rows,
+    load_blobs,
+    manifest_files,
+    without_looking_for_garbage,
+)
+
+MOST = 5_000
+"""Where more documents than these are affected, all are looked at."""
+
+
+async def check_since(
+    source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
+) -> Checked:
+    """Check what of a commit may be another since an earlier one. Raises SourceError."""
+    look = _Look(source, language, since, commit, now, index)
+    with without_looking_for_garbage():
+        with suppress(StoreError, _AllError), index.transaction():
+            return await look.at_some()
+        return await look.at_all()
+
+
+def check_worktree_since(source: Source, language: Language, since: str, now: datetime) -> Checked:
+    """Check what of the working tree may be another since a commit. Raises SourceError.
+
+    All of it is looked at, for nobody knows beforehand what lies there.
+    """
+    with without_looking_for_garbage():
+        files, links = source.worktree()
+        loaded = load(files, language.vocabulary, now, links=links)
+        old, _ = manifest_files(source, since)
+        ids = {path: blob_id(content, len(since)) for path, content in files.items() if is_manifest(path)}
+        differing = [path for path in ids.keys() | old.blobs.keys() if ids.get(path) != old.blobs.get(path)]
+        before = dict(source.read({old.blobs[p] for p in differing if p in old.blobs}, limit=MAX_BYTES))
+        comparing = _Comparing()
+        for path in differing:
+            contents = before.get(old.blobs.get(path, ""), b""), files.get(path, b"")
+            comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
+        asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
+        graph = _Memory(_all_noted(loaded, ids))
+        told = affected(asked.names | _zones(asked, graph), graph, len(ids) + MOST)
+        return checked("", loaded, language, now, _Selection(told, None, asked, loaded))
+
+
+class _AllError(Exception):
+    """All is to be looked at, and nothing noted of what was seen so far."""
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """What differs between two commits."""
+
+    blobs: dict[str, str]
+    """By path: the content now, empty where there is none."""
+    links: list[str]
+    names: set[str]
+    """The documents that were added, changed, moved or taken out."""
+    renamed: bool
+    """Whether one of them has or had an earlier name, which may be anybody's."""
+    noted: list[Noted]
+
+
+class _Look:
+    """One look at a commit, for what may be another since an earlier one."""
+
+    def __init__(
+        self, source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
+    ) -> None:
+        self._source = source
+        self._language = language
+        self._since = since
+        self._commit = commit
+        self._now = now
+        self._index = index
+        self._mark = f"{language.vocabulary.mark.decode()}/{VERSION}"
+
+    async def at_some(self) -> Checked:
+        """Look at what is affected alone, and move the index. Raises _AllError where that cannot be."""
+        index = self._index
+        known = index.commit(self._mark)
+        if not known:
+            raise _AllError
+        asked = await self._changed(self._since)
+        try:
+            moved = asked if known == self._since else await self._changed(known)
+        except SourceError:  # the repository has lost that commit
+            raise _AllError from None
+        if asked.renamed or moved.renamed:
+            raise _AllError
+        index.move(self._commit, moved.blobs, moved.noted)
+        told = affected(asked.names | _zones(asked, index), index, MOST)
+        judged = affected(
+            asked.names | moved.names | _zones(asked, index) | _zones(moved, index), index, MOST
+        )
+        if told is None or judged is None:
+            raise _AllError
+        names = needed(judged, index)
+        names.update(
+            f"{kind.__name__} {name}" for kind in EVERYWHERE for name in index.declared(kind.__name__)
+        )
+        found = index.declaring(names) | index.unsound()
+        for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
+            found |= index.below(folder)
+        found |= {path: blob for path, blob in asked.blobs.items() if blob}
+        files = Blobs(self._source, dict(sorted(found.items(), key=lambda item: item[0].encode())))
+        rows = await self._rows(files.blobs.values())
+        loaded = load_blobs(files, self._language, self._now, rows, asked.links, index.declared)
+        if loaded.manifest.organization is None:
+            raise _AllError
+        wrong = _wrong(loaded.diagnostics)
+        settled = [
+            Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong
+        ]
+        index.move(self._commit, [noted.path for noted in settled], settled)
+        selection = _Selection(told, judged, asked, loaded)
+        result = checked(self._commit, loaded, self._language, self._now, selection)
+        mine = {name for names in result.natives.values() for name in names}
+        if any(sources - judged - result.natives.keys() for sources in index.holding(mine).values()):
+            raise _AllError  # somebody who was not looked at has that name already
+        index.keep_natives(
+            {name for name in judged if name.startswith("Project ")} | moved.names, result.natives
+        )
+        return result
+
+    async def at_all(self) -> Checked:
+        """Look at everything, tell what may be another, and make the index anew."""
+        files, links = manifest_files(self._source, self._commit)
+        rows = await self._rows(files.blobs.values())
+        loaded = load_blobs(files, self._language, self._now, rows, links)
+        asked = await self._changed(self._since)
+        noted = _all_noted(loaded, files.blobs)
+        graph = _Memory(noted)
+        told = affected(asked.names | _zones(asked, graph), graph, len(noted) + MOST)
+        selection = _Selection(told, None, asked, loaded)
+        result = checked(self._commit, loaded, self._language, self._now, selection)
+        with suppress(StoreError), self._index.transaction():
+            self._index.fill(self._commit, self._mark, noted)
+            self._index.keep_natives((), result.natives)
+        return result
+
+    async def _changed(self, since: str) -> _Changed:
+        """What differs from an earlier commit. Raises SourceError."""
+        changes, links = self._source.difference(since, self._commit)
+        changes = [change for change in changes if is_manifest(change.path)]
+        rows = await self._rows({blob for change in changes for blob in (change.old, change.new) if blob})
+
+        def read(blob: str) -> _Documents:
+            if not blob or blob in rows:
+                known = decode_documents(rows.get(blob, b""), self._language.vocabulary) or ()
+                return [document for _, document in known], set()
+            content = dict(self._source.read([blob], limit=MAX_BYTES)).get(blob, b"")
+            return parts_of(content, self._language.vocabulary)
+
+        comparing = _Comparing()
+        noted = []
+        for change in changes:
+            new = read(change.new)
+            comparing.add(change.path, read(change.old), new)
+            if change.new:
+                noted.append(_noted(change.path, change.new, new[0], sound=change.new in rows))
+        blobs = {change.path: change.new for change in changes}
+        return comparing.changed(blobs, links, noted)
+
+    async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
+        return await known_rows(self._source, self._language, blobs, self._index)
+
+
+_Documents = tuple[list[Document], set[Id]]
+"""The documents of a file, and what those are called that are not quite sound."""
+
+
+class _Comparing:
+    """Two sides of some files, document by document."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._before: dict[str, list[tuple[str, Document]]] = {}
+        self._after: dict[str, list[tuple[str, Document]]] = {}
+
+    def add(self, path: str, old: _Documents, new: _Documents) -> None:
+        """Compare one file's; what is not quite sound counts as changed."""
+        for side, (documents, unsound) in ((self._before, old), (self._after, new)):
+            self._names.update(document_source(*identity) for identity in unsound)
+            for document in documents:
+                side.setdefault(name_of(document), []).append((path, document))
+
+    def changed(self, blobs: dict[str, str], links: list[str], noted: list[Noted]) -> _Changed:
+        """What came out."""
+        before, after = self._before, self._after
+        names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        documents = (item for side in (before, after) for name in names for item in side.get(name, ()))
+        renamed = any(has_earlier_names(document) for _, document in documents)
+        return _Changed(blobs, links, self._names | names, renamed, noted)
+
+
+class _Selection:
+    """What is told: findings about affected documents, and what is wrong with changed files themselves."""
+
+    def __init__(
+        self,
+        told: Collection[str] | None,
+        judged: Collection[str] | None,
+        asked: _Changed,
+        loaded: Loaded,
+    ) -> None:
+        self.judged = judged
+        self._told = told
+        self._asked = asked
+        self._loaded = loaded
+
+    def told(self, name: str) -> bool:
+        """Whether findings about this document are told."""
+        return self._told is None or name in self._told
+
+    def tells(self, diagnostic: Diagnostic) -> bool:
+        """Whether this finding is."""
+        place = diagnostic.place
+        if place is None or self._told is None or (self._asked.renamed and diagnostic.code == "former-name"):
+            return True
+        here = self._names.get(place.path, {})
+        number = 0
+        if here.keys() != {0} or place.path in self._asked.blobs:
+            documents = parse(self._loaded.manifest.files[place.path], "").documents
+            number = max((d.index for d in documents if d.line <= place.line), default=-1)
+        changed = place.path in self._asked.blobs or place.path in self._asked.links
+        return self.told(here[number]) if number in here else changed
+
+    @cached_property
+    def _names(self) -> dict[str, dict[int, str]]:
+        found: dict[str, dict[int, str]] = {}
+        for document, spot in _documents(self._loaded):
+            found.setdefault(spot.path, {})[spot.number] = name_of(document)
+        return found
+
+
+class _Memory:
+    """Who mentions whom in a manifest that was read whole."""
+
+    def __init__(self, files: Iterable[Noted]) -> None:
+        self._mentioning: dict[str, set[str]] = {}
+        self._mentioned: dict[str, set[str]] = {}
+        for file in files:
+            for name, targets in file.mentions.items():
+                self._mentioned.setdefault(name, set()).update(targets)
+                for target in targets:
+                    self._mentioning.setdefault(target, set()).add(name)
+
+    def mentioning(self, targets: Collection[str]) -> set[str]:
+        """The documents that mention any of these."""
+        return set().union(*(self._mentioning.get(target, ()) for target in targets))
+
+    def mentioned(self, sources: Collection[str]) -> set[str]:
+        """What any of these documents mention."""
+        return set().union(*(self._mentioned.get(source, ()) for source in sources))
+
+
+def _documents(loaded: Loaded) -> Iterable[Declared]:
+    return [*loaded.manifest.documents(), *loaded.salvaged]
+
+
+def _zones(changed: _Changed, graph: Graph) -> set[str]:
+    """The landing zones below whose folders something changed."""
+    return graph.mentioning({folder for path in changed.blobs for folder in folders_above(path)})
+
+
+def _noted(path: str, blob: str, documents: Iterable[Document], *, sound: bool) -> Noted:
+    found: dict[str, tuple[str, ...]] = {}
+    for document in documents:
+        name = name_of(document)
+        found[name] = (*found.get(name, ()), *mentions(document))
+    return Noted(path, blob, sound, found)
+
+
+def _all_noted(loaded: Loaded, blobs: Mapping[str, str]) -> list[Noted]:
+    documents: dict[str, list[Document]] = {}
+    for document, spot in _documents(loaded):
+        documents.setdefault(spot.path, []).append(document)
+    wrong = _wrong(loaded.diagnostics)
+    return [
+        _noted(path, blob, documents.get(path, ()), sound=path not in wrong) for path, blob in blobs.items()
+    ]
+
+
+def _wrong(diagnostics: Iterable[Diagnostic]) -> set[str]:
+    return {d.place.path for d in diagnostics if d.place and d.severity == "error"}
