@@ -192,9 +192,9 @@ def test_what_a_partial_clone_lacks_is_not_fetched_by_a_program_that_it_names(
     run(folder, "config", "remote.origin.uploadpack", str(trap))
     for name in ("ext", "file"):
         run(folder, "config", f"protocol.{name}.allow", "always")
-    with pytest.raises(GitError, match=r"lacks the content of a\.yaml"):
+    with pytest.raises(GitError, match="lacks the content"):
         read_all(folder, ssh_key(tmp_path, "ann"), tmp_path)
-    with pytest.raises(GitError, match="missing"):
+    with pytest.raises(GitError, match=f"lacks the content {blob}"):
         list(Repository.open(folder).read([blob]))
     assert sprung(trap) == ""
 

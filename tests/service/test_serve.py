@@ -29,7 +29,7 @@ from service.world import Clock, World
 N = TypeVar("N", bound=ServeNews)
 TICK, LONG_TICK = 0.02, 0.2
 """Seconds of the world's clock that pass while a test waits for an instant: for what comes soon, or within minutes."""
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """Of a real clock, for a machine that has much else to do."""
 BROKEN = {manifest.TRIAL_FILE: manifest.TRIAL.replace("workspace: shop", "workspace: shpo")}
 

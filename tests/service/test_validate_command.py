@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,9 +78,13 @@ class Watching:
         return True
 
     def is_quiet(self, seconds: float) -> bool:
-        """Whether nothing more is written for so long."""
+        """Whether nothing is looked at for so long."""
+        end = time.monotonic() + seconds
         try:
-            self._lines.get(timeout=seconds)
+            while not self._lines.get(timeout=max(0.0, end - time.monotonic())).startswith(
+                "the working tree"
+            ):
+                pass
         except queue.Empty:
             return True
         return False

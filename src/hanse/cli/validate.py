@@ -121,5 +121,3 @@ def _summary(checked: Checked) -> None:
     else:
         click.secho(f"{where} is sound: ", fg="green", bold=True, nl=False)
         click.echo(f"{count(len(checked.intents), 'owner')} compiled, {count(warnings, 'warning')}")
-        if checked.settings and not checked.settings.organization.trust.signers:
-            click.secho("It asks for no signatures: whoever can push decides (docs/trust.md)", dim=True)

@@ -168,6 +168,8 @@ class Repository:
             while header := output.readline():
                 blob, _, about = header.decode().rstrip("\n").partition(" ")
                 kind, _, size = about.partition(" ")
+                if about == "missing":
+                    raise GitError(f"{self.folder} lacks the content {blob}", "clone it whole: no --filter")
                 if kind != "blob":
                     raise GitError(f"{blob} is no content of {self.folder} ({about})", _DAMAGED)
                 if limit is not None and int(size) > limit:
