@@ -21,6 +21,28 @@ from hanse.policy.syntax import Wrong
 
 WORLD = """
 ---
+{apiVersion: hanse/v1, kind: TagDefinition, name: tier, kinds: [Platform], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: open, kinds: [LandingZone], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: external, kinds: [User], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: owner, kinds: [PaymentMethod, Project, Workspace]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: cost, kinds: [PaymentMethod]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: line, kinds: [Workspace]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: areas, kinds: [Project], type: multi-select, values: [b, c, a]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: level, kinds: [Project], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: share, kinds: [Project], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: secret, kinds: [Project], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: risk, kinds: [Project], type: select, values: [low, high], default: low}
+---
 {apiVersion: hanse/v1, kind: Location, name: fra, displayName: Frankfurt, jurisdiction: EU, tags: {dc: one}}
 ---
 {apiVersion: hanse/v1, kind: Platform, name: west, credential: west, location: fra, tags: {tier: 1},
@@ -45,7 +67,7 @@ workspace: lab
 displayName: Development
 description: to try things
 paymentMethod: card
-tags: {owner: dev, areas: [a, b], level: 3, secret: false}
+tags: {owner: dev, areas: [b, a], level: 3, share: 0.5, secret: false}
 access:
   - {group: crew, role: admin, from: 2026-01-01T00:00:00Z, until: 2026-02-01T00:00:00Z, reason: CHG-1}
   - {user: u-2, role: reader}
@@ -91,6 +113,7 @@ TRUE = {
         'paymentMethod.workspace == "" && paymentMethod.tags.cost == "1" && paymentMethod.displayName == ""',
         'project.tags.owner == "dev" && project.tags.line == "w" && project.tags.cost == "1"',
         'project.tags.areas == ["a", "b"] && project.tags.level == 3 && !project.tags.secret',
+        'project.tags.share == 0.5 && project.tags.share < project.tags.level && project.tags.risk == "low"',
         'project.access.size() == 3 && project.access.exists(a, a.user == "u-4")',
         'project.tenants.map(t, t.platform) == ["north", "west"]',
     ],
@@ -264,6 +287,14 @@ def test_no_answer_is_an_error_that_names_both_whatever_the_severity(require: st
 
 def test_values_of_two_types_are_unequal() -> None:
     assert told("project", "project.tags.owner != 3 && !(project.tags.level == 'x')") == []
+
+
+def test_a_number_is_compared_with_any_number() -> None:
+    """A person writes `level: 3` or `level: 3.0`, and a policy 3 or 3.5."""
+    assert (
+        told("project", "project.tags.level == 3.0 && project.tags.level < 3.5 && project.tags.share < 1")
+        == []
+    )
 
 
 def test_the_size_of_a_text_counts_characters() -> None:
