@@ -76,6 +76,7 @@ class _Rule:
 
 _Answer = bool | Failed | None
 """None where asking could take too long."""
+_UNASKED = Failed("")
 
 
 class _View:
@@ -91,7 +92,8 @@ class _View:
         """The documents whose keys these are; none at first."""
         self._keys: list[Hashable] = [None] * len(self._names)
         self._kept: dict[Hashable, dict[_Ask, _Answer]] = {}
-        self._answers: dict[_Ask, _Answer] | None = None
+        self._answers: dict[_Ask, _Answer] = {}
+        self._subject: Subject | None = None
         self._given: list[Any] = [self] * len(self._names)
         """The documents whose values the library has."""
         self._sizes = [(0, 0)] * len(self._names)
@@ -105,20 +107,25 @@ class _View:
 
     def answers(self, subject: Subject) -> dict[_Ask, _Answer]:
         """What was answered where everything that is named was the same."""
+        if subject is self._subject:
+            return self._answers
+        self._subject = subject
         documents = subject.documents
+        same = True
         for index, name in enumerate(self._names):
             document = documents[name]
             if document is not self._compared[index]:
                 self._compared[index] = document
                 self._keys[index] = self._making.key(name, document)
-                self._answers = None
-        if self._answers is None:
+                same = False
+        if not same or not self._kept:
             key = tuple(self._keys)
-            self._answers = self._kept.get(key)
-            if self._answers is None:
+            found = self._kept.get(key)
+            if found is None:
                 if len(self._kept) >= self.max_kept:
                     self._kept.clear()
-                self._answers = self._kept[key] = {}
+                found = self._kept[key] = {}
+            self._answers = found
         return self._answers
 
     def hand_over(self, subject: Subject) -> tuple[int, tuple[int, int]]:
@@ -132,8 +139,8 @@ class _View:
                 self._given[index] = document
                 self._sizes[index] = size = _measure(value)
                 steps += _OBJECT + _ELEMENT * size[0]
-        longest = max((size[0] for size in self._sizes), default=0)
-        return steps, (_up(longest), _up(max((size[1] for size in self._sizes), default=0)))
+        lists, texts = zip((0, 0), *self._sizes, strict=True)
+        return steps, (_up(max(lists)), _up(max(texts)))
 
 
 class _Asking:
@@ -202,7 +209,7 @@ class _Asking:
             return None
         views = self._views([ask for rule in rules for ask in rule.asks])
         for subject in subjects(self._manifest, on, affected):
-            self._steps += _SUBJECT
+            self._steps += _SUBJECT + _LOOKING * len(rules)
             for rule in rules:
                 self._one(rule, subject, views)
                 if self._steps > MAX_TOTAL:
@@ -227,12 +234,11 @@ class _Asking:
 
     def _one(self, rule: _Rule, subject: Subject, views: Mapping[_Ask, _View]) -> None:
         for ask in rule.asks:
-            self._steps += _LOOKING
             view = views[ask]
             answers = view.answers(subject)
-            if ask not in answers:
-                answers[ask] = self._answer(rule, ask, view, subject)
-            answer = answers[ask]
+            answer = answers.get(ask, _UNASKED)
+            if answer is _UNASKED:
+                answer = answers[ask] = self._answer(rule, ask, view, subject)
             if answer is True:
                 continue
             if answer is None:

@@ -21,7 +21,7 @@ class Subject(NamedTuple):
     steps: Steps
     """Where in the document."""
     documents: dict[str, Any]
-    """By variable: the document (of `people`: the names) that its value is made of."""
+    """By variable: the document (of `people`: the group or the user) that its value is made of."""
 
     @property
     def called(self) -> str:
@@ -53,52 +53,58 @@ class Affected:
             or any(id_of(grant) in ids for grant in manifest.grants.values() if grant.workspace is None)
         )
         self.policies = frozenset(i[1] for i in ids if i[0] == "Policy")
-        self._ids = ids
         if self.all:
             return
-        self._groups = {
+        named: dict[str, set[Any]] = {}
+        for kind, *names in ids:
+            named.setdefault(kind, set()).add(names[0] if len(names) == 1 else tuple(names))
+        self._grants = named.get("Grant", set())
+        self._users = named.get("User", set())
+        self._methods = named.get("PaymentMethod", set())
+        self._zones = named.get("LandingZone", set())
+        self._groups = named.get("Group", set()) | {
             group.name
             for group in manifest.groups.values()
-            if id_of(group) in ids or any(("User", member) in ids for member in group.members)
+            if self._users and not self._users.isdisjoint(group.members)
         }
-        self._platforms = {
-            name
-            for name, platform in manifest.platforms.items()
-            if id_of(platform) in ids or ("Location", platform.location or "") in ids
+        locations = named.get("Location", set())
+        self._platforms = named.get("Platform", set()) | {
+            name for name, platform in manifest.platforms.items() if platform.location in locations
         }
-        self._scopes = {
-            (grant.workspace, grant.project or "")
-            for grant in manifest.grants.values()
-            if grant.workspace is not None and id_of(grant) in ids
+        granted = [manifest.grants[name] for name in self._grants]
+        self._projects = named.get("Project", set()) | {
+            (g.workspace, g.project) for g in granted if g.project
         }
+        self._workspaces = named.get("Workspace", set()) | {g.workspace for g in granted if not g.project}
 
     def project(self, project: Project) -> bool:
         """Whether a project, a grant on it or what it stands in changed."""
         return (
-            self.workspace(project.workspace)
-            or ("Project", project.workspace, project.name) in self._ids
-            or ("PaymentMethod", project.payment_method or "") in self._ids
-            or (project.workspace, project.name) in self._scopes
+            self.all
+            or project.workspace in self._workspaces
+            or (project.workspace, project.name) in self._projects
+            or project.payment_method in self._methods
         )
 
     def workspace(self, name: str) -> bool:
         """The same of a workspace."""
-        return self.all or ("Workspace", name) in self._ids or (name, "") in self._scopes
+        return self.all or name in self._workspaces
 
     def tenant(self, row: TenantRow) -> bool:
         """Whether something that a tenant stands on changed."""
-        zone = ("LandingZone", row.platform, row.landing_zone)
-        return self.all or row.platform in self._platforms or zone in self._ids
+        return self.all or row.platform in self._platforms or (row.platform, row.landing_zone) in self._zones
 
     def tenants(self, project: Project) -> bool:
         """Whether a project or something that one of its tenants stands on changed."""
-        return self.project(project) or any(map(self.tenant, project.tenants))
+        return self.project(project) or (
+            bool(self._platforms or self._zones) and any(map(self.tenant, project.tenants))
+        )
 
     def grant(self, row: AccessRow | Grant, identity: Id) -> bool:
         """Whether a grant or somebody whom it reaches changed."""
-        if self.all or identity in self._ids:
+        if self.all or (identity[0] == "Grant" and identity[1] in self._grants):
             return True
-        return row.group in self._groups if row.group is not None else ("User", row.user or "") in self._ids
+        return row.group in self._groups if row.group is not None else row.user in self._users
 
 
 def subjects(manifest: Manifest, on: str, affected: Affected) -> Iterator[Subject]:
@@ -168,30 +174,26 @@ def _tenants(
 def _grants(manifest: Manifest, affected: Affected, base: Documents) -> Iterator[Subject]:
     # By whom they reach first: the people of one group are made once.
     by_whom: dict[tuple[str, str], list[tuple[Scope, AccessRow | Grant, Id, Steps]]] = {}
-    whole: dict[Scope, bool] = {}
     for scope, row, identity, steps in manifest.access_rows():
         if (row.user is None) == (row.group is None):
             continue
-        if not affected.all:
-            if scope not in whole:
-                project = manifest.projects.get(scope)
-                in_workspace = bool(scope[0]) and affected.workspace(scope[0])
-                whole[scope] = affected.project(project) if project else in_workspace
-            if not whole[scope] and not affected.grant(row, identity):
+        if not affected.all and not affected.grant(row, identity):
+            project = manifest.projects.get(scope)
+            if not (affected.project(project) if project else affected.workspace(scope[0])):
                 continue
         by_whom.setdefault((row.group or "", row.user or ""), []).append((scope, row, identity, steps))
     around: dict[Scope, Documents | None] = {}
     for (name, user), rows in sorted(by_whom.items()):
         group = manifest.groups.get(name)
-        people = tuple(sorted(set(group.members))) if group else (user,)
-        if (name and group is None) or not all(person in manifest.users for person in people):
+        whom = group if name else manifest.users.get(user)
+        if whom is None or (group and not all(member in manifest.users for member in group.members)):
             continue
         for scope, row, identity, steps in sorted(rows, key=_order):
             if scope not in around:
                 around[scope] = _around(manifest, scope, base)
             known = around[scope]
             if known is not None:
-                documents = {**known, "grant": GrantAt(row, scope), "group": group, "people": people}
+                documents = {**known, "grant": GrantAt(row, scope), "group": group, "people": whom}
                 yield Subject("grant", identity, steps, documents)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hanse.desired.kinds import AccessRow, Grant
+from hanse.desired.kinds import AccessRow, Grant, Group, User
 from hanse.desired.manifest import Manifest, Scope
 from hanse.desired.tags import effective_tags
 from hanse.desired.terms import BadTime, read_term
@@ -83,8 +83,7 @@ class Making:
     def value(self, name: str, document: Any) -> Any:
         """A variable's value."""
         if name == "people":
-            users = self.documents.manifest.users
-            return [self.value("person", users[person]) for person in document]
+            return [self.value("person", user) for user in self.documents.people(document)]
         found: dict[str, Any] = {}
         for field, made in self._used.get(name, ()):
             value = made.value(self, document)
@@ -95,8 +94,7 @@ class Making:
     def key(self, name: str, document: Any) -> Hashable:
         """What is equal only where the value is the same."""
         if name == "people":
-            users = self.documents.manifest.users
-            return self.keys("person", document, [users[person] for person in document[: MAX_KEYED + 1]])
+            return self.keys("person", document, self.documents.people(document))
         return tuple([key(self, document) for key in self._keys.get(name, ())])
 
     def keys(self, name: str, document: object, parts: Sequence[Any]) -> Hashable:
@@ -119,6 +117,11 @@ class Documents:
             return {}
         tags = effective_tags(self.manifest, document)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in tags.items()}
+
+    def people(self, whom: Group | User) -> list[User]:
+        """Whom a grant to a group or a user reaches."""
+        names = sorted(set(whom.members)) if isinstance(whom, Group) else (whom.name,)
+        return [self.manifest.users[name] for name in names]
 
     def access(self, scope: Scope, document: Any) -> list[GrantAt]:
         """All grants on a document, in no order."""

@@ -16,10 +16,10 @@ from hanse.desired.manifest import Id, Manifest
 from hanse.foundation.diagnostics import render
 from hanse.policy import check_policies
 from hanse.policy.checking import check
-from hanse.policy.rules import MAX_TOLD
+from hanse.policy.rules import MAX_KEPT, MAX_TOLD
 from hanse.policy.syntax import Wrong
 
-WORLD = """
+TAGS = """
 ---
 {apiVersion: hanse/v1, kind: TagDefinition, name: tier, kinds: [Platform], type: number}
 ---
@@ -41,8 +41,12 @@ WORLD = """
 ---
 {apiVersion: hanse/v1, kind: TagDefinition, name: secret, kinds: [Project], type: boolean}
 ---
-{apiVersion: hanse/v1, kind: TagDefinition, name: risk, kinds: [Project], type: select, values: [low, high], default: low}
----
+{apiVersion: hanse/v1, kind: TagDefinition, name: risk, kinds: [Project], type: select, values: [low, high],
+ default: low}
+"""
+WORLD = (
+    TAGS
+    + """---
 {apiVersion: hanse/v1, kind: Location, name: fra, displayName: Frankfurt, jurisdiction: EU, tags: {dc: one}}
 ---
 {apiVersion: hanse/v1, kind: Platform, name: west, credential: west, location: fra, tags: {tier: 1},
@@ -79,6 +83,7 @@ tenants:
 ---
 {apiVersion: hanse/v1, kind: Grant, name: g-2, user: u-3, role: organization-admin}
 """
+)
 
 
 def policy(**fields: Any) -> str:
@@ -335,6 +340,77 @@ def test_the_order_of_policies_and_documents_means_nothing(rules: list[str], wor
         return {(d.severity, d.message) for d in check_policies(found)}
 
     assert said(rules, world) == said(RULES, (BASE + WORLD).split("---"))
+
+
+ALIKE = """
+---
+{{apiVersion: hanse/v1, kind: Project, name: p{n}, workspace: shop, tags: {{level: {level}, secret: {secret},
+ areas: [{areas}]}}, access: [{access}], tenants: [{{platform: north, landingZone: production, quotas: {{{quotas}}}}}]}}
+"""
+ALIKE_RULES = [
+    policy(name="a", on="project", require="string(project.tags.level) == '1'"),
+    policy(name="b", on="project", require="1.0 / project.tags.level > 0.0", when="!project.tags.secret"),
+    policy(name="c", on="project", require="project.tags.areas.all(x, x != 'c')"),
+    policy(name="d", on="project", require="project.access.exists(a, a.role == 'admin' && !has(a.until))"),
+    policy(
+        name="e", on="grant", require="has(grant.until) && grant.until > timestamp('2026-03-01T00:00:00Z')"
+    ),
+    policy(name="f", on="tenant", require="has(tenant.quotas.cores) && tenant.quotas.cores > 1"),
+    policy(name="g", on="grant", require="people.exists(p, p.name == 'm-3')", when="project.tags.secret"),
+    policy(
+        name="h", on="project", require="project.tenants.all(t, !has(t.quotas.cores) || t.quotas.cores > 1)"
+    ),
+]
+LONG = [", ".join(f"m-{n}" for n in range(start, start + 18)) for start in (0, 5)]
+GROUPS = "".join(f"---\n{{apiVersion: hanse/v1, kind: User, name: m-{n}}}\n" for n in range(23)) + "".join(
+    f"---\n{{apiVersion: hanse/v1, kind: Group, name: long-{n}, members: [{names}]}}\n"
+    for n, names in enumerate(LONG)
+)
+until = st.sampled_from(
+    ["", ", until: 2026-02-01", ", until: 2026-04-01", ", from: 2026-01-01, until: 2026-04-01"]
+)
+row = st.builds(
+    "{{{}, role: {}{}}}".format,
+    st.sampled_from(["user: m-1", "user: m-17", "group: long-0", "group: long-1"]),
+    st.sampled_from(["admin", "user"]),
+    until,
+)
+alike = st.fixed_dictionaries(
+    {
+        "level": st.sampled_from(["1", "1.0", "0", "0.0", "-0.0"]),
+        "secret": st.sampled_from(["true", "false"]),
+        "areas": st.lists(st.sampled_from("abc"), min_size=1, unique=True).map(", ".join),
+        "access": st.lists(row, max_size=20, unique=True).map(", ".join),
+        "quotas": st.sampled_from(["", "cores: 1", "cores: 2", "cores: 1, ramGiB: 2"]),
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(alike, min_size=2, max_size=8), st.sampled_from([2, MAX_KEPT]))
+def test_what_one_is_told_has_nothing_to_do_with_the_others(
+    projects: list[dict[str, str]], kept: int
+) -> None:
+    """Answers are remembered, for all that are alike in what a policy names: so only for these."""
+    world = "".join(ALIKE.format(n=n, **fields) for n, fields in enumerate(projects))
+    files = {"a.yaml": BASE + TAGS + GROUPS + world, "p.yaml": "---\n".join(ALIKE_RULES)}
+    found = loaded(files).manifest
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hanse.policy.rules.MAX_KEPT", kept)
+        patched.setattr("hanse.policy.rules.MAX_NAMED", 1000)
+        together = verdicts(found, None)
+        alone = [verdicts(found, {("Project", "shop", f"p{n}")}) for n in range(len(projects))]
+    assert together == set().union(*alone)
+
+
+def verdicts(found: Manifest, changed: set[Id] | None) -> set[str]:
+    """What is told of each, one by one, those among them of whom there is no answer."""
+    told: set[str] = set()
+    for finding in check_policies(found, changed):
+        head, for_, rest = finding.message.partition(" gives no answer for ")
+        names, _, reason = rest.partition(": ")
+        told |= {f"{head}{name}{reason}" for name in names.split(", ")} if for_ else {head}
+    return told
 
 
 def identities(found: Manifest) -> set[Id]:
