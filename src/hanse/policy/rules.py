@@ -31,6 +31,8 @@ _SUBJECT = 20
 """Steps that it takes to look at one subject."""
 _LOOKING = 4
 """Steps that it takes to look up what a policy answered where it was the same."""
+_COMPARING = 4
+"""Steps that it takes for each element of a list to see whether it is the same."""
 _ASKING = 40
 """Steps that asking takes, whatever is asked."""
 _OBJECT = 40
@@ -212,7 +214,7 @@ class _Asking:
             self._steps += _SUBJECT + _LOOKING * len(rules)
             for rule in rules:
                 self._one(rule, subject, views)
-                if self._steps > MAX_TOTAL:
+                if self._steps + _COMPARING * self._documents.compared > MAX_TOTAL:
                     return rule
         return None
 

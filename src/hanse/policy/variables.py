@@ -99,6 +99,7 @@ class Making:
 
     def keys(self, name: str, document: object, parts: Sequence[Any]) -> Hashable:
         """The same of a list: long ones are told apart by what they are in, which lives as long as the manifest."""
+        self.documents.compared += len(parts)
         if len(parts) > MAX_KEYED:
             return id(document)
         return tuple([self.key(name, part) for part in parts])
@@ -110,6 +111,8 @@ class Documents:
     def __init__(self, manifest: Manifest) -> None:
         """Begin."""
         self.manifest = manifest
+        self.compared = 0
+        """Elements of lists and maps that were gone through for keys."""
 
     def tags(self, document: Any) -> dict[str, Any]:
         """Effective tags, as plain values."""
@@ -143,13 +146,16 @@ def _text(attribute: str) -> Field:
 
 def _tags() -> Field:
     def key(making: Making, document: Any) -> Hashable:
-        return _items(effective_tags(making.documents.manifest, document), document) if document else ()
+        if document is None:
+            return ()
+        return _items(making, effective_tags(making.documents.manifest, document), document)
 
     return Field(TAGS, lambda making, document: making.documents.tags(document), key)
 
 
-def _items(values: Mapping[str, Any], document: object) -> Hashable:
+def _items(making: Making, values: Mapping[str, Any], document: object) -> Hashable:
     """A key of a map. What is no text is written out: of numbers and truths, some are equal and not the same."""
+    making.documents.compared += len(values)
     if len(values) > MAX_KEYED:
         return id(document)
     return tuple(
@@ -222,7 +228,9 @@ TENANT = Type(
         "platform": _text("platform"),
         "landingZone": _text("landing_zone"),
         "quotas": Field(
-            Type("map", INT), lambda _, row: dict(row.quotas), lambda _, row: _items(row.quotas, row)
+            Type("map", INT),
+            lambda _, row: dict(row.quotas),
+            lambda making, row: _items(making, row.quotas, row),
         ),
         "localChanges": _text("local_changes"),
         "native": Field(STRING, lambda _, row: row.native.id if row.native else ""),
@@ -320,7 +328,7 @@ OBJECTS: dict[str, Type] = {
             "externalIds": Field(
                 Type("map", STRING),
                 lambda _, user: dict(user.external_ids),
-                lambda _, user: _items(user.external_ids, user),
+                lambda making, user: _items(making, user.external_ids, user),
             ),
         },
     ),

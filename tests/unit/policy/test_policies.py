@@ -524,3 +524,19 @@ def test_hostile_expressions_end_soon_and_take_little_memory() -> None:
     slow = [(text[:60], seconds) for text, (seconds, _) in zip(HOSTILE, each, strict=True) if seconds > 2]
     assert slow == []
     assert grown < 200, "MiB"
+
+
+def test_what_is_gone_through_again_and_again_uses_steps_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two projects in turn, each with many grants: there are two answers, and yet it takes."""
+    people = [f"m-{n}" for n in range(300)]
+    world = "".join(f"---\n{{apiVersion: hanse/v1, kind: User, name: {name}}}\n" for name in people)
+    access = ", ".join(f"{{user: {name}, role: user}}" for name in people)
+    world += "".join(
+        f"---\n{{apiVersion: hanse/v1, kind: Project, name: p{n}, workspace: shop, access: [{access}]}}\n"
+        for n in range(2)
+    )
+    rule = policy(on="grant", require="project.access.exists(a, a.role == 'user')")
+    found = loaded({"a.yaml": BASE + world, "p.yaml": rule}).manifest
+    assert check_policies(found) == []
+    monkeypatch.setattr("hanse.policy.rules.MAX_TOTAL", 500_000)
+    assert [finding.code for finding in check_policies(found)] == ["policy-cost"]
