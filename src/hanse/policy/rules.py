@@ -6,8 +6,9 @@ answer is told there too, with whom it was asked of. One that is broken is told 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hanse.desired.kinds import Policy
@@ -18,7 +19,7 @@ from hanse.policy.cost import MAX_STEPS, Bounds
 from hanse.policy.engine import Failed, Program, Values
 from hanse.policy.subjects import Affected, Subject, subjects
 from hanse.policy.syntax import Index, Node, Select, Wrong
-from hanse.policy.variables import VARIABLES, Making
+from hanse.policy.variables import VARIABLES, Documents, Making
 
 BROKEN = "policy"
 """The code of a finding about what breaks a policy, placed there."""
@@ -28,12 +29,20 @@ MAX_NAMED = 3
 """So many are named where one sentence is about all."""
 MAX_TOTAL = 500_000_000
 """Steps that all policies of one commit may take together: two minutes or so."""
-_ASKING = 20
+_SUBJECT = 20
+"""Steps that it takes to look at one subject."""
+_LOOKING = 4
+"""Steps that it takes to look up what a policy answered where it was the same."""
+_COMPARING = 4
+"""Steps that it takes for each element of a list to see whether it is the same."""
+_ASKING = 40
 """Steps that asking takes, whatever is asked."""
-_OBJECTS = 200
-"""Steps that it takes to hand over the documents of one subject."""
-Where = tuple[str, Expression]
-"""A field of a policy, and what stands in it."""
+_OBJECT = 40
+"""Steps that it takes to make a variable and to hand it over."""
+_ELEMENT = 12
+"""Steps that it takes for each element of its longest list."""
+MAX_KEPT = 65_536
+"""Answers that are remembered at a time."""
 
 
 def check_policies(manifest: Manifest, affected: Collection[Id] | None = None) -> list[Diagnostic]:
@@ -45,21 +54,97 @@ def check_policies(manifest: Manifest, affected: Collection[Id] | None = None) -
     return list(_Asking(manifest, affected).told())
 
 
-@dataclass
-class _Rule:
-    """A sound policy."""
+@dataclass(eq=False)
+class _Ask:
+    """A field of a policy, what stands in it, and the same made ready."""
 
-    policy: Policy
-    when: Expression | None
-    require: Expression
-    asks: list[tuple[str, Expression, Program]]
-    """In turn: the field, what stands in it, and the same made ready."""
+    at: str
+    expression: Expression
+    program: Program
     steps: dict[tuple[int, int], int] = field(default_factory=dict)
     """What it can cost, by the longest list and text of a subject."""
+
+
+@dataclass
+class _Rule:
+    """A sound policy, and what came of it."""
+
+    policy: Policy
+    asks: list[_Ask]
+    """In turn."""
     broken_by: list[Subject] = field(default_factory=list)
     failed: dict[tuple[str, Failed], list[Subject]] = field(default_factory=dict)
     """By field and reason, whom it gave no answer for."""
     too_long: list[Subject] = field(default_factory=list)
+
+
+_Answer = bool | Failed | None
+"""None where asking could take too long."""
+_UNASKED = Failed("")
+
+
+class _View:
+    """What some expressions name of a subject, and what each of them answered where that was the same.
+
+    Most subjects differ little in what a policy names, and asking costs much more than comparing.
+    """
+
+    def __init__(self, documents: Documents, expression: Expression) -> None:
+        self._names = sorted(expression.variables)
+        self._making = Making(documents, expression.used)
+        self._compared: list[Any] = [self] * len(self._names)
+        """The documents whose keys these are; none at first."""
+        self._keys: list[Hashable] = [None] * len(self._names)
+        self._kept: dict[Hashable, dict[_Ask, _Answer]] = {}
+        self._answers: dict[_Ask, _Answer] = {}
+        self._subject: Subject | None = None
+        self._given: list[Any] = [self] * len(self._names)
+        """The documents whose values the library has."""
+        self._sizes = [(0, 0)] * len(self._names)
+        self.patterns: set[str] = set()
+        self.max_kept = MAX_KEPT
+
+    @cached_property
+    def values(self) -> Values:
+        """The values that the library has, and the patterns of all who share this view."""
+        return Values(self.patterns)
+
+    def answers(self, subject: Subject) -> dict[_Ask, _Answer]:
+        """What was answered where everything that is named was the same."""
+        if subject is self._subject:
+            return self._answers
+        self._subject = subject
+        documents = subject.documents
+        same = True
+        for index, name in enumerate(self._names):
+            document = documents[name]
+            if document is not self._compared[index]:
+                self._compared[index] = document
+                self._keys[index] = self._making.key(name, document)
+                same = False
+        if not same or not self._kept:
+            key = tuple(self._keys)
+            found = self._kept.get(key)
+            if found is None:
+                if len(self._kept) >= self.max_kept:
+                    self._kept.clear()
+                found = self._kept[key] = {}
+            self._answers = found
+        return self._answers
+
+    def hand_over(self, subject: Subject) -> tuple[int, tuple[int, int]]:
+        """Give the library what it has not yet: the steps that took, the longest list, the longest text."""
+        steps = 0
+        for index, name in enumerate(self._names):
+            document = subject.documents[name]
+            if document is not self._given[index]:
+                value = self._making.value(name, document)
+                self.values.set(name, value)
+                self._given[index] = document
+                self._sizes[index] = size = _measure(value)
+                steps += _OBJECT + _ELEMENT * size[0]
+        lists, texts = zip((0, 0), *self._sizes, strict=True)
+        return steps, (_up(max(lists)), _up(max(texts)))
 
 
 class _Asking:
@@ -67,6 +152,7 @@ class _Asking:
         self._manifest = manifest
         self._affected = Affected(manifest, changed)
         self._everything = Affected(manifest, None)
+        self._documents = Documents(manifest)
         self._steps = 0
 
     def told(self) -> Iterator[Diagnostic]:
@@ -91,7 +177,7 @@ class _Asking:
     # --- what is wrong with a policy itself
 
     def _rule(self, policy: Policy) -> _Rule:
-        found: dict[str, tuple[Expression, Program]] = {}
+        asks: list[_Ask] = []
         for name, text in (("when", policy.when), ("require", policy.require)):
             if not text:
                 continue
@@ -103,10 +189,8 @@ class _Asking:
             if program.broken:
                 refused = Wrong(0, f"CEL does not take this: {program.broken}")
                 raise _Unsound(self._mistake(policy, name, text, refused))
-            found[name] = expression, program
-        when = found.get("when")
-        asks = [(name, *both) for name, both in found.items()]
-        return _Rule(policy, when[0] if when else None, found["require"][0], asks)
+            asks.append(_Ask(name, expression, program))
+        return _Rule(policy, asks)
 
     def _mistake(self, policy: Policy, name: str, text: str, wrong: Wrong) -> Diagnostic:
         place = self._place(policy, name)
@@ -127,56 +211,59 @@ class _Asking:
         """Ask these of all affected subjects. The rule at which the steps for all were used up, if they were."""
         if not rules:
             return None
-        used: dict[str, set[str]] = {}
-        expressions = [expression for rule in rules for _, expression, _ in rule.asks]
-        for expression in expressions:
-            for name, fields in expression.used.items():
-                used.setdefault(name, set()).update(fields)
-        variables = sorted({name for expression in expressions for name in expression.variables})
-        making = Making(self._manifest, used)
-        values = Values({text for expression in expressions for text in expression.patterns})
-        sizes: dict[str, tuple[int, int]] = {}
-        keys: dict[str, Any] = {}
+        views = self._views([ask for rule in rules for ask in rule.asks])
         for subject in subjects(self._manifest, on, affected):
-            for name in variables:
-                key, document = subject.documents[name]
-                if name not in keys or keys[name] != key:
-                    keys[name] = key
-                    value = self._value(making, name, document)
-                    sizes[name] = _measure(value)
-                    values.set(name, value)
-                    self._steps += _OBJECTS + 8 * sizes[name][0]
-            longest = _up(max((size[0] for size in sizes.values()), default=0))
-            text = _up(max((size[1] for size in sizes.values()), default=0))
+            self._steps += _SUBJECT + _LOOKING * len(rules)
             for rule in rules:
-                self._one(rule, subject, values, (longest, text))
-                if self._steps > MAX_TOTAL:
+                self._one(rule, subject, views)
+                if self._steps + _COMPARING * self._documents.compared > MAX_TOTAL:
                     return rule
         return None
 
-    def _value(self, making: Making, name: str, document: Any) -> Any:
-        if name != "people":
-            return making.value(name, document)
-        return [making.value("person", self._manifest.users[person]) for person in document]
+    def _views(self, asks: Iterable[_Ask]) -> dict[_Ask, _View]:
+        """One for all that name the same."""
+        found: dict[Hashable, _View] = {}
+        views: dict[_Ask, _View] = {}
+        for ask in asks:
+            expression = ask.expression
+            used = frozenset((name, frozenset(fields)) for name, fields in expression.used.items())
+            named = frozenset(expression.variables), used
+            if named not in found:
+                found[named] = _View(self._documents, expression)
+            views[ask] = found[named]
+            views[ask].patterns |= expression.patterns
+        for view in found.values():
+            view.max_kept = MAX_KEPT // len(found)
+        return views
 
-    def _one(self, rule: _Rule, subject: Subject, values: Values, size: tuple[int, int]) -> None:
-        steps = rule.steps.get(size)
+    def _one(self, rule: _Rule, subject: Subject, views: Mapping[_Ask, _View]) -> None:
+        for ask in rule.asks:
+            view = views[ask]
+            answers = view.answers(subject)
+            answer = answers.get(ask, _UNASKED)
+            if answer is _UNASKED:
+                answer = answers[ask] = self._answer(rule, ask, view, subject)
+            if answer is True:
+                continue
+            if answer is None:
+                rule.too_long.append(subject)
+            elif isinstance(answer, Failed):
+                rule.failed.setdefault((ask.at, answer), []).append(subject)
+            elif ask.at == "require":
+                rule.broken_by.append(subject)
+            return
+
+    def _answer(self, rule: _Rule, ask: _Ask, view: _View, subject: Subject) -> _Answer:
+        handed, size = view.hand_over(subject)
+        steps = ask.steps.get(size)
         if steps is None:
             bounds = Bounds(*size, VARIABLES[rule.policy.on])
-            steps = rule.steps[size] = sum(bounds.steps(expression.tree) for _, expression, _ in rule.asks)
+            steps = ask.steps[size] = bounds.steps(ask.expression.tree)
+        self._steps += handed
         if steps > MAX_STEPS:
-            rule.too_long.append(subject)
-            return
+            return None
         self._steps += steps + _ASKING
-        for name, _, program in rule.asks:
-            answer = program.ask(values)
-            if isinstance(answer, Failed):
-                rule.failed.setdefault((name, answer), []).append(subject)
-                return
-            if not answer:
-                if name == "require":
-                    rule.broken_by.append(subject)
-                return
+        return ask.program.ask(view.values)
 
     # --- telling
 
@@ -192,9 +279,8 @@ class _Asking:
             message = f"{more} more are not told one by one: {saying}"
             yield Diagnostic(policy.severity, "policy-more", message, "", self._place(policy, "require"))
         for (name, failed), those in rule.failed.items():
-            advice = _remedy(
-                {field: expression for field, expression, _ in rule.asks}[name].tree, failed.missing
-            )
+            asked = next(ask for ask in rule.asks if ask.at == name)
+            advice = _remedy(asked.expression.tree, failed.missing)
             message = f"{name} gives no answer for {_some(those)}: {failed.message}"
             yield self._at(rule, name, "policy-failed", message, advice)
         if rule.too_long:
@@ -226,18 +312,18 @@ def _some(those: Iterable[Subject]) -> str:
 
 def _measure(value: Any) -> tuple[int, int]:
     """The longest list and the longest text in a value."""
-    if isinstance(value, str):
-        return 0, len(value)
-    if isinstance(value, dict):
-        inner = [_measure(item) for item in value.values()]
-        keys = max(map(len, value), default=0)
-        longest = max((size[0] for size in inner), default=0)
-        return max(longest, len(value)), max(keys, *(size[1] for size in inner), 0) if inner else keys
-    if isinstance(value, list):
-        inner = [_measure(item) for item in value]
-        longest = max((size[0] for size in inner), default=0)
-        return max(longest, len(value)), max((size[1] for size in inner), default=0)
-    return 0, 0
+    longest = text = 0
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            text = max(text, len(part))
+        elif isinstance(part, dict | list):
+            longest = max(longest, len(part))
+            waiting += part
+            if isinstance(part, dict):
+                waiting += part.values()
+    return longest, text
 
 
 def _up(number: int) -> int:

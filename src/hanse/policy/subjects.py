@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from hanse.desired.findings import Steps
-from hanse.desired.kinds import AccessRow, Grant, Project
+from hanse.desired.kinds import AccessRow, Grant, Project, TenantRow
 from hanse.desired.manifest import Id, Manifest, Scope, id_of
 from hanse.policy.variables import GrantAt
 
@@ -14,14 +14,27 @@ from hanse.policy.variables import GrantAt
 class Subject(NamedTuple):
     """One thing that a policy is asked of."""
 
-    called: str
-    """As people read it."""
+    on: str
+    """Its sort."""
     identity: Id
     """The document that declares it."""
     steps: Steps
     """Where in the document."""
-    documents: dict[str, tuple[Any, Any]]
-    """By variable: what tells it from others, and the document (of `people`: the names) that its value is made of."""
+    documents: dict[str, Any]
+    """By variable: the document (of `people`: the group or the user) that its value is made of."""
+
+    @property
+    def called(self) -> str:
+        """As people read it."""
+        names = "/".join(self.identity[1:])
+        if self.on == "tenant":
+            return f"{names} on {self.documents['tenant'].platform}"
+        if self.on != "grant":
+            return f"{self.on} {names}"
+        row, scope = self.documents["grant"].row, self.documents["grant"].scope
+        who = f"group {row.group}" if row.group else row.user
+        where = "/".join(filter(None, scope)) or "the organization"
+        return f"grant of {who} as {row.role} on {where}"
 
 
 class Affected:
@@ -40,47 +53,58 @@ class Affected:
             or any(id_of(grant) in ids for grant in manifest.grants.values() if grant.workspace is None)
         )
         self.policies = frozenset(i[1] for i in ids if i[0] == "Policy")
-        self._ids = ids
         if self.all:
             return
-        self._groups = {
+        named: dict[str, set[Any]] = {}
+        for kind, *names in ids:
+            named.setdefault(kind, set()).add(names[0] if len(names) == 1 else tuple(names))
+        self._grants = named.get("Grant", set())
+        self._users = named.get("User", set())
+        self._methods = named.get("PaymentMethod", set())
+        self._zones = named.get("LandingZone", set())
+        self._groups = named.get("Group", set()) | {
             group.name
             for group in manifest.groups.values()
-            if id_of(group) in ids or any(("User", member) in ids for member in group.members)
+            if self._users and not self._users.isdisjoint(group.members)
         }
-        self._platforms = {
-            name
-            for name, platform in manifest.platforms.items()
-            if id_of(platform) in ids or ("Location", platform.location or "") in ids
+        locations = named.get("Location", set())
+        self._platforms = named.get("Platform", set()) | {
+            name for name, platform in manifest.platforms.items() if platform.location in locations
         }
-        self._scopes = {
-            (grant.workspace, grant.project or "")
-            for grant in manifest.grants.values()
-            if grant.workspace is not None and id_of(grant) in ids
+        granted = [manifest.grants[name] for name in self._grants]
+        self._projects = named.get("Project", set()) | {
+            (g.workspace, g.project) for g in granted if g.project
         }
+        self._workspaces = named.get("Workspace", set()) | {g.workspace for g in granted if not g.project}
 
     def project(self, project: Project) -> bool:
         """Whether a project, a grant on it or what it stands in changed."""
         return (
-            self.workspace(project.workspace)
-            or ("Project", project.workspace, project.name) in self._ids
-            or ("PaymentMethod", project.payment_method or "") in self._ids
-            or (project.workspace, project.name) in self._scopes
+            self.all
+            or project.workspace in self._workspaces
+            or (project.workspace, project.name) in self._projects
+            or project.payment_method in self._methods
         )
 
     def workspace(self, name: str) -> bool:
         """The same of a workspace."""
-        return self.all or ("Workspace", name) in self._ids or (name, "") in self._scopes
+        return self.all or name in self._workspaces
 
-    def tenant(self, platform: str, landing_zone: str) -> bool:
+    def tenant(self, row: TenantRow) -> bool:
         """Whether something that a tenant stands on changed."""
-        return self.all or platform in self._platforms or ("LandingZone", platform, landing_zone) in self._ids
+        return self.all or row.platform in self._platforms or (row.platform, row.landing_zone) in self._zones
+
+    def tenants(self, project: Project) -> bool:
+        """Whether a project or something that one of its tenants stands on changed."""
+        return self.project(project) or (
+            bool(self._platforms or self._zones) and any(map(self.tenant, project.tenants))
+        )
 
     def grant(self, row: AccessRow | Grant, identity: Id) -> bool:
         """Whether a grant or somebody whom it reaches changed."""
-        if self.all or identity in self._ids:
+        if self.all or (identity[0] == "Grant" and identity[1] in self._grants):
             return True
-        return row.group in self._groups if row.group is not None else ("User", row.user or "") in self._ids
+        return row.group in self._groups if row.group is not None else row.user in self._users
 
 
 def subjects(manifest: Manifest, on: str, affected: Affected) -> Iterator[Subject]:
@@ -88,123 +112,91 @@ def subjects(manifest: Manifest, on: str, affected: Affected) -> Iterator[Subjec
     organization = manifest.organization
     if organization is None:
         return
-    base = {"organization": ("", organization)}
+    base: Documents = {"organization": organization}
     if on == "organization":
         if affected.all:
-            yield Subject(f"organization {organization.name}", id_of(organization), ("name",), base)
+            yield Subject(on, id_of(organization), ("name",), base)
     elif on == "workspace":
         for name, workspace in sorted(manifest.workspaces.items()):
             if affected.workspace(name):
-                documents = {**base, "workspace": (name, workspace)}
-                yield Subject(f"workspace {name}", id_of(workspace), ("name",), documents)
+                yield Subject(on, id_of(workspace), ("name",), {**base, "workspace": workspace})
     elif on == "grant":
         yield from _grants(manifest, affected, base)
     else:
-        for names in sorted(manifest.projects):
+        wanted = affected.project if on == "project" else affected.tenants
+        for names, project in sorted(item for item in manifest.projects.items() if wanted(item[1])):
             around = _around(manifest, names, base)
             if around is None:
                 continue
-            project = manifest.projects[names]
-            if on == "tenant":
+            if on == "project":
+                yield Subject(on, id_of(project), ("name",), around)
+            else:
                 yield from _tenants(manifest, affected, project, around)
-            elif affected.project(project):
-                yield Subject(f"project {'/'.join(names)}", id_of(project), ("name",), around)
 
 
-_Documents = dict[str, tuple[Any, Any]]
+Documents = dict[str, Any]
 
 
-def _around(manifest: Manifest, names: tuple[str, str], base: _Documents) -> _Documents | None:
+def _around(manifest: Manifest, scope: Scope, base: Documents) -> Documents | None:
     """The variables of what is in a scope; None where that is not there."""
     workspace, project, method = None, None, None
-    if names[0]:
-        workspace = manifest.workspaces.get(names[0])
+    if scope[0]:
+        workspace = manifest.workspaces.get(scope[0])
         if workspace is None:
             return None
-    if names[1]:
-        project = manifest.projects.get(names)
+    if scope[1]:
+        project = manifest.projects.get(scope)
         if project is None:
             return None
         if project.payment_method is not None:
             method = manifest.payment_methods.get(project.payment_method)
             if method is None:
                 return None
-    return {
-        **base,
-        "workspace": (names[0], workspace),
-        "project": (names, project),
-        "paymentMethod": (method.name if method else "", method),
-    }
+    return {**base, "workspace": workspace, "project": project, "paymentMethod": method}
 
 
 def _tenants(
-    manifest: Manifest, affected: Affected, project: Project, around: _Documents
+    manifest: Manifest, affected: Affected, project: Project, around: Documents
 ) -> Iterator[Subject]:
     whole = affected.project(project)
     for index, row in enumerate(project.tenants):
         platform = manifest.platforms.get(row.platform)
         zone = manifest.landing_zones.get((row.platform, row.landing_zone))
-        if platform is None or zone is None or not (whole or affected.tenant(row.platform, row.landing_zone)):
+        if platform is None or zone is None or not (whole or affected.tenant(row)):
             continue
         location = manifest.locations.get(platform.location) if platform.location else None
         if platform.location and location is None:
             continue
-        documents = {
-            **around,
-            "tenant": ((project.workspace, project.name, row.platform), row),
-            "platform": (row.platform, platform),
-            "location": (platform.location or "", location),
-            "landingZone": ((row.platform, row.landing_zone), zone),
-        }
-        called = f"{project.workspace}/{project.name} on {row.platform}"
-        yield Subject(called, id_of(project), ("tenants", index), documents)
+        documents = {**around, "tenant": row, "platform": platform, "location": location, "landingZone": zone}
+        yield Subject("tenant", id_of(project), ("tenants", index), documents)
 
 
-def _grants(manifest: Manifest, affected: Affected, base: _Documents) -> Iterator[Subject]:
+def _grants(manifest: Manifest, affected: Affected, base: Documents) -> Iterator[Subject]:
     # By whom they reach first: the people of one group are made once.
-    found = sorted(
-        (
-            (
-                row.group or "",
-                row.user or "",
-                scope,
-                row.role,
-                row.from_ or "",
-                row.until or "",
-                identity,
-                steps,
-                row,
-            )
-            for scope, row, identity, steps in manifest.access_rows()
-            if (row.user is None) != (row.group is None)
-        ),
-        key=lambda item: item[:-1],
-    )
-    places: dict[Scope, _Documents | None] = {}
-    reached = {
-        name: tuple(sorted(set(group.members)))
-        for name, group in manifest.groups.items()
-        if all(member in manifest.users for member in group.members)
-    }
-    for group, user, scope, role, _, _, identity, steps, row in found:
-        if scope not in places:
-            places[scope] = _around(manifest, scope, base)
-        around = places[scope]
-        people = reached.get(group) if group else (user,) if user in manifest.users else None
-        if around is None or people is None:
+    by_whom: dict[tuple[str, str], list[tuple[Scope, AccessRow | Grant, Id, Steps]]] = {}
+    for scope, row, identity, steps in manifest.access_rows():
+        if (row.user is None) == (row.group is None):
             continue
-        project = manifest.projects.get(scope)
-        whole = affected.all or (
-            affected.project(project) if project else bool(scope[0]) and affected.workspace(scope[0])
-        )
-        if not whole and not affected.grant(row, identity):
+        if not affected.all and not affected.grant(row, identity):
+            project = manifest.projects.get(scope)
+            if not (affected.project(project) if project else affected.workspace(scope[0])):
+                continue
+        by_whom.setdefault((row.group or "", row.user or ""), []).append((scope, row, identity, steps))
+    around: dict[Scope, Documents | None] = {}
+    for (name, user), rows in sorted(by_whom.items()):
+        group = manifest.groups.get(name)
+        whom = group if name else manifest.users.get(user)
+        if whom is None or (group and not all(member in manifest.users for member in group.members)):
             continue
-        where = "/".join(filter(None, scope)) or "the organization"
-        documents = {
-            **around,
-            "grant": ((identity, steps), GrantAt(row, scope)),
-            "group": (group, manifest.groups.get(group)),
-            "people": ((group, user), people),
-        }
-        who = f"group {group}" if group else user
-        yield Subject(f"grant of {who} as {role} on {where}", identity, steps, documents)
+        for scope, row, identity, steps in sorted(rows, key=_order):
+            if scope not in around:
+                around[scope] = _around(manifest, scope, base)
+            known = around[scope]
+            if known is not None:
+                documents = {**known, "grant": GrantAt(row, scope), "group": group, "people": whom}
+                yield Subject("grant", identity, steps, documents)
+
+
+def _order(item: tuple[Scope, AccessRow | Grant, Id, Steps]) -> tuple[Any, ...]:
+    scope, row, identity, steps = item
+    return scope, row.role, row.from_ or "", row.until or "", identity, steps

@@ -5,12 +5,12 @@ One table for the checker, the evaluation and the page docs/policies.md, which t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hanse.desired.kinds import AccessRow, Grant, TenantRow
+from hanse.desired.kinds import AccessRow, Grant, Group, User
 from hanse.desired.manifest import Manifest, Scope
 from hanse.desired.tags import effective_tags
 from hanse.desired.terms import BadTime, read_term
@@ -40,12 +40,16 @@ class Field:
 
     type: Type
     value: Callable[[Making, Any], Any]
+    key: Callable[[Making, Any], Hashable] | None = None
+    """What is equal only where the value is the same; None where the value itself is. Cheap, and small to keep."""
 
 
 DYN = Type("dyn")
 BOOL, INT, DOUBLE, STRING = Type("bool"), Type("int"), Type("double"), Type("string")
 TIMESTAMP, DURATION, NULL = Type("timestamp"), Type("duration"), Type("null_type")
 TAGS = Type("map", DYN)
+MAX_KEYED = 16
+"""Elements of a list or map that are compared one by one."""
 
 
 def list_of(element: Type) -> Type:
@@ -62,24 +66,53 @@ class GrantAt:
 
 
 class Making:
-    """Makes values of a manifest's documents: each with the fields that some policy names, and no others."""
+    """Makes values of a manifest's documents: each with the fields that some expression names, and no others."""
 
-    def __init__(self, manifest: Manifest, used: Mapping[str, set[str]]) -> None:
+    def __init__(self, documents: Documents, used: Mapping[str, set[str]]) -> None:
         """Begin; `used` has the fields that are named, by the name of the object."""
-        self.manifest = manifest
+        self.documents = documents
         self._used = {
             name: [(field, OBJECTS[name].fields[field]) for field in sorted(fields)]  # type: ignore[index]
             for name, fields in used.items()
         }
+        self._keys = {
+            name: tuple(field.key or field.value for _, field in fields)
+            for name, fields in self._used.items()
+        }
 
-    def value(self, name: str, document: Any) -> dict[str, Any]:
-        """An object's value."""
+    def value(self, name: str, document: Any) -> Any:
+        """A variable's value."""
+        if name == "people":
+            return [self.value("person", user) for user in self.documents.people(document)]
         found: dict[str, Any] = {}
         for field, made in self._used.get(name, ()):
             value = made.value(self, document)
             if value is not None:
                 found[field] = value
         return found
+
+    def key(self, name: str, document: Any) -> Hashable:
+        """What is equal only where the value is the same."""
+        if name == "people":
+            return self.keys("person", document, self.documents.people(document))
+        return tuple([key(self, document) for key in self._keys.get(name, ())])
+
+    def keys(self, name: str, document: object, parts: Sequence[Any]) -> Hashable:
+        """The same of a list: long ones are told apart by what they are in, which lives as long as the manifest."""
+        self.documents.compared += len(parts)
+        if len(parts) > MAX_KEYED:
+            return id(document)
+        return tuple([self.key(name, part) for part in parts])
+
+
+class Documents:
+    """A manifest's documents, as several Makings ask for them."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Begin."""
+        self.manifest = manifest
+        self.compared = 0
+        """Elements of lists and maps that were gone through for keys."""
 
     def tags(self, document: Any) -> dict[str, Any]:
         """Effective tags, as plain values."""
@@ -88,22 +121,21 @@ class Making:
         tags = effective_tags(self.manifest, document)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in tags.items()}
 
+    def people(self, whom: Group | User) -> list[User]:
+        """Whom a grant to a group or a user reaches."""
+        names = sorted(set(whom.members)) if isinstance(whom, Group) else (whom.name,)
+        return [self.manifest.users[name] for name in names]
+
+    def access(self, scope: Scope, document: Any) -> list[GrantAt]:
+        """All grants on a document, in no order."""
+        rows = [*document.access, *self._grants.get(scope, ())] if document else ()
+        return [GrantAt(row, scope) for row in rows]
+
     @cached_property
-    def access(self) -> dict[Scope, list[GrantAt]]:
-        """All grants by scope."""
-        found: dict[Scope, list[GrantAt]] = {}
-        for scope, row, _, _ in self.manifest.access_rows():
-            found.setdefault(scope, []).append(GrantAt(row, scope))
-        for grants in found.values():
-            grants.sort(
-                key=lambda g: (
-                    g.row.user or "",
-                    g.row.group or "",
-                    g.row.role,
-                    g.row.from_ or "",
-                    g.row.until or "",
-                )
-            )
+    def _grants(self) -> dict[Scope, list[Grant]]:
+        found: dict[Scope, list[Grant]] = {}
+        for grant in self.manifest.grants.values():
+            found.setdefault((grant.workspace or "", grant.project or ""), []).append(grant)
         return found
 
 
@@ -113,17 +145,38 @@ def _text(attribute: str) -> Field:
 
 
 def _tags() -> Field:
-    return Field(TAGS, lambda making, document: making.tags(document))
+    def key(making: Making, document: Any) -> Hashable:
+        if document is None:
+            return ()
+        return _items(making, effective_tags(making.documents.manifest, document), document)
+
+    return Field(TAGS, lambda making, document: making.documents.tags(document), key)
+
+
+def _items(making: Making, values: Mapping[str, Any], document: object) -> Hashable:
+    """A key of a map. What is no text is written out: of numbers and truths, some are equal and not the same."""
+    making.documents.compared += len(values)
+    if len(values) > MAX_KEYED:
+        return id(document)
+    return tuple(
+        [
+            (name, value) if isinstance(value, str) else (name, None, repr(value))
+            for name, value in values.items()
+        ]
+    )
 
 
 def _bound(which: str) -> Field:
+    written = "from_" if which == "start" else "until"
+
     def value(making: Making, grant: GrantAt) -> Any:
-        if getattr(grant.row, "from_" if which == "start" else "until") is None:
+        if getattr(grant.row, written) is None:
             return None
-        term = read_term(grant.row, making.manifest.zone)
+        term = read_term(grant.row, making.documents.manifest.zone)
         return None if isinstance(term, BadTime) else getattr(term, which)
 
-    return Field(TIMESTAMP, value)
+    # A grant with one unreadable bound has neither.
+    return Field(TIMESTAMP, value, lambda _, grant: (grant.row.from_, grant.row.until))
 
 
 def _row(attribute: str) -> Field:
@@ -131,14 +184,29 @@ def _row(attribute: str) -> Field:
 
 
 def _access(scope: Callable[[Any], Scope]) -> Field:
-    return Field(
-        list_of(GRANT),
-        lambda making, document: [making.value("grant", g) for g in making.access.get(scope(document), ())],
-    )
+    def found(making: Making, document: Any) -> list[GrantAt]:
+        return making.documents.access(scope(document), document) if document else []
+
+    def value(making: Making, document: Any) -> Any:
+        return [making.value("grant", grant) for grant in sorted(found(making, document), key=_order)]
+
+    return Field(list_of(GRANT), value, lambda making, doc: making.keys("grant", doc, found(making, doc)))
 
 
-def _quotas(_: Making, row: TenantRow) -> dict[str, int]:
-    return dict(row.quotas)
+def _order(grant: GrantAt) -> tuple[str, ...]:
+    row = grant.row
+    return row.user or "", row.group or "", row.role, row.from_ or "", row.until or ""
+
+
+def _tenants() -> Field:
+    def value(making: Making, document: Any) -> Any:
+        rows = sorted(document.tenants if document else (), key=lambda row: row.platform)
+        return [making.value("tenant", row) for row in rows]
+
+    def key(making: Making, document: Any) -> Hashable:
+        return making.keys("tenant", document, document.tenants) if document else ()
+
+    return Field(list_of(TENANT), value, key)
 
 
 _SCOPES = {0: "organization", 1: "workspace", 2: "project"}
@@ -159,7 +227,11 @@ TENANT = Type(
     fields={
         "platform": _text("platform"),
         "landingZone": _text("landing_zone"),
-        "quotas": Field(Type("map", INT), _quotas),
+        "quotas": Field(
+            Type("map", INT),
+            lambda _, row: dict(row.quotas),
+            lambda making, row: _items(making, row.quotas, row),
+        ),
         "localChanges": _text("local_changes"),
         "native": Field(STRING, lambda _, row: row.native.id if row.native else ""),
     },
@@ -180,7 +252,7 @@ OBJECTS: dict[str, Type] = {
             "name": _text("name"),
             "displayName": _text("display_name"),
             "tags": _tags(),
-            "access": _access(lambda document: (document.name, "") if document else ("", "-")),
+            "access": _access(lambda document: (document.name, "")),
         },
     ),
     "project": Type(
@@ -192,16 +264,8 @@ OBJECTS: dict[str, Type] = {
             "description": _text("description"),
             "tags": _tags(),
             "paymentMethod": _text("payment_method"),
-            "access": _access(
-                lambda document: (document.workspace, document.name) if document else ("", "-")
-            ),
-            "tenants": Field(
-                list_of(TENANT),
-                lambda making, document: [
-                    making.value("tenant", row)
-                    for row in sorted(document.tenants if document else (), key=lambda row: row.platform)
-                ],
-            ),
+            "access": _access(lambda document: (document.workspace, document.name)),
+            "tenants": _tenants(),
         },
     ),
     "paymentMethod": Type(
@@ -261,7 +325,11 @@ OBJECTS: dict[str, Type] = {
             "email": _text("email"),
             "state": _text("state"),
             "tags": _tags(),
-            "externalIds": Field(Type("map", STRING), lambda _, user: dict(user.external_ids)),
+            "externalIds": Field(
+                Type("map", STRING),
+                lambda _, user: dict(user.external_ids),
+                lambda making, user: _items(making, user.external_ids, user),
+            ),
         },
     ),
 }

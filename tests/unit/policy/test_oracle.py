@@ -114,6 +114,11 @@ project.tags.level % 2 == 1
 project.tags.level / 2 == 1
 -project.tags.level == -3
 project.tags.share < 0.75
+project.tags.share < project.tags.level && project.tags.share > 0
+project.tags.share + 1.0 == 1.5 && project.tags.share * 2.0 >= 1.0
+project.tags.share / 0.0 > 1.0
+-project.tags.share < 0.0
+string(project.tags.share) == "0.5" && int(project.tags.share) == 0
 project.tags.secret
 !project.tags.secret
 project.tags.owner.contains("@")
@@ -178,6 +183,7 @@ texts = st.sampled_from(
     ['"admin"', '""', '"u-1"', '"ü"', "grant.role", "grant.user", "project.name", "grant.scope"]
 )
 numbers = st.sampled_from(["0", "1", "-3", "size(people)", "size(grant.role)", "7", "9223372036854775807"])
+doubles = st.sampled_from(["0.0", "0.5", "-1e3", "double(size(people))", "project.tags.e"])
 text_tags = st.sampled_from(["project.tags.a", 'project.tags["a"]', "group.tags.a"])
 instants = st.sampled_from(["grant.from", "grant.until", 'timestamp("2026-02-01T00:00:00Z")'])
 atoms = st.one_of(
@@ -186,6 +192,8 @@ atoms = st.one_of(
     st.builds("{} {} {} > {}".format, numbers, st.sampled_from(["+", "-", "*", "/", "%"]), numbers, numbers),
     st.builds("{} == {}".format, text_tags, texts),
     st.builds("project.tags.b {} {}".format, st.sampled_from(["==", "<", ">="]), numbers),
+    st.builds("project.tags.e {} {}".format, st.sampled_from(["==", "!=", "<", ">="]), doubles),
+    st.builds("project.tags.e {} {} > 0.5".format, st.sampled_from(["+", "-", "*", "/"]), doubles),
     st.builds("{} in project.tags.c".format, texts),
     st.just("group.tags.d"),
     st.builds("{} {} {}".format, instants, st.sampled_from(["<", "==", ">="]), instants),
@@ -220,6 +228,7 @@ tags = st.fixed_dictionaries(
         "b": st.integers(-(2**40), 2**40),
         "c": st.lists(words, max_size=2),
         "d": st.booleans(),
+        "e": st.floats(-1e9, 1e9),
         "external": st.booleans(),
     },
 )

@@ -16,11 +16,37 @@ from hanse.desired.manifest import Id, Manifest
 from hanse.foundation.diagnostics import render
 from hanse.policy import check_policies
 from hanse.policy.checking import check
-from hanse.policy.rules import MAX_TOLD
+from hanse.policy.rules import MAX_KEPT, MAX_TOLD
 from hanse.policy.syntax import Wrong
 
-WORLD = """
+TAGS = """
 ---
+{apiVersion: hanse/v1, kind: TagDefinition, name: tier, kinds: [Platform], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: open, kinds: [LandingZone], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: external, kinds: [User], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: owner, kinds: [PaymentMethod, Project, Workspace]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: cost, kinds: [PaymentMethod]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: line, kinds: [Workspace]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: areas, kinds: [Project], type: multi-select, values: [b, c, a]}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: level, kinds: [Project], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: share, kinds: [Project], type: number}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: secret, kinds: [Project], type: boolean}
+---
+{apiVersion: hanse/v1, kind: TagDefinition, name: risk, kinds: [Project], type: select, values: [low, high],
+ default: low}
+"""
+WORLD = (
+    TAGS
+    + """---
 {apiVersion: hanse/v1, kind: Location, name: fra, displayName: Frankfurt, jurisdiction: EU, tags: {dc: one}}
 ---
 {apiVersion: hanse/v1, kind: Platform, name: west, credential: west, location: fra, tags: {tier: 1},
@@ -45,7 +71,7 @@ workspace: lab
 displayName: Development
 description: to try things
 paymentMethod: card
-tags: {owner: dev, areas: [a, b], level: 3, secret: false}
+tags: {owner: dev, areas: [b, a], level: 3, share: 0.5, secret: false}
 access:
   - {group: crew, role: admin, from: 2026-01-01T00:00:00Z, until: 2026-02-01T00:00:00Z, reason: CHG-1}
   - {user: u-2, role: reader}
@@ -57,6 +83,7 @@ tenants:
 ---
 {apiVersion: hanse/v1, kind: Grant, name: g-2, user: u-3, role: organization-admin}
 """
+)
 
 
 def policy(**fields: Any) -> str:
@@ -91,6 +118,7 @@ TRUE = {
         'paymentMethod.workspace == "" && paymentMethod.tags.cost == "1" && paymentMethod.displayName == ""',
         'project.tags.owner == "dev" && project.tags.line == "w" && project.tags.cost == "1"',
         'project.tags.areas == ["a", "b"] && project.tags.level == 3 && !project.tags.secret',
+        'project.tags.share == 0.5 && project.tags.share < project.tags.level && project.tags.risk == "low"',
         'project.access.size() == 3 && project.access.exists(a, a.user == "u-4")',
         'project.tenants.map(t, t.platform) == ["north", "west"]',
     ],
@@ -266,6 +294,14 @@ def test_values_of_two_types_are_unequal() -> None:
     assert told("project", "project.tags.owner != 3 && !(project.tags.level == 'x')") == []
 
 
+def test_a_number_is_compared_with_any_number() -> None:
+    """A person writes `level: 3` or `level: 3.0`, and a policy 3 or 3.5."""
+    assert (
+        told("project", "project.tags.level == 3.0 && project.tags.level < 3.5 && project.tags.share < 1")
+        == []
+    )
+
+
 def test_the_size_of_a_text_counts_characters() -> None:
     assert told("project", "size('Größe') == 5 && 'ü'.size() == 1 && size(project.tags.areas) == 2") == []
 
@@ -304,6 +340,77 @@ def test_the_order_of_policies_and_documents_means_nothing(rules: list[str], wor
         return {(d.severity, d.message) for d in check_policies(found)}
 
     assert said(rules, world) == said(RULES, (BASE + WORLD).split("---"))
+
+
+ALIKE = """
+---
+{{apiVersion: hanse/v1, kind: Project, name: p{n}, workspace: shop, tags: {{level: {level}, secret: {secret},
+ areas: [{areas}]}}, access: [{access}], tenants: [{{platform: north, landingZone: production, quotas: {{{quotas}}}}}]}}
+"""
+ALIKE_RULES = [
+    policy(name="a", on="project", require="string(project.tags.level) == '1'"),
+    policy(name="b", on="project", require="1.0 / project.tags.level > 0.0", when="!project.tags.secret"),
+    policy(name="c", on="project", require="project.tags.areas.all(x, x != 'c')"),
+    policy(name="d", on="project", require="project.access.exists(a, a.role == 'admin' && !has(a.until))"),
+    policy(
+        name="e", on="grant", require="has(grant.until) && grant.until > timestamp('2026-03-01T00:00:00Z')"
+    ),
+    policy(name="f", on="tenant", require="has(tenant.quotas.cores) && tenant.quotas.cores > 1"),
+    policy(name="g", on="grant", require="people.exists(p, p.name == 'm-3')", when="project.tags.secret"),
+    policy(
+        name="h", on="project", require="project.tenants.all(t, !has(t.quotas.cores) || t.quotas.cores > 1)"
+    ),
+]
+LONG = [", ".join(f"m-{n}" for n in range(start, start + 18)) for start in (0, 5)]
+GROUPS = "".join(f"---\n{{apiVersion: hanse/v1, kind: User, name: m-{n}}}\n" for n in range(23)) + "".join(
+    f"---\n{{apiVersion: hanse/v1, kind: Group, name: long-{n}, members: [{names}]}}\n"
+    for n, names in enumerate(LONG)
+)
+until = st.sampled_from(
+    ["", ", until: 2026-02-01", ", until: 2026-04-01", ", from: 2026-01-01, until: 2026-04-01"]
+)
+row = st.builds(
+    "{{{}, role: {}{}}}".format,
+    st.sampled_from(["user: m-1", "user: m-17", "group: long-0", "group: long-1"]),
+    st.sampled_from(["admin", "user"]),
+    until,
+)
+alike = st.fixed_dictionaries(
+    {
+        "level": st.sampled_from(["1", "1.0", "0", "0.0", "-0.0"]),
+        "secret": st.sampled_from(["true", "false"]),
+        "areas": st.lists(st.sampled_from("abc"), min_size=1, unique=True).map(", ".join),
+        "access": st.lists(row, max_size=20, unique=True).map(", ".join),
+        "quotas": st.sampled_from(["", "cores: 1", "cores: 2", "cores: 1, ramGiB: 2"]),
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(alike, min_size=2, max_size=8), st.sampled_from([2, MAX_KEPT]))
+def test_what_one_is_told_has_nothing_to_do_with_the_others(
+    projects: list[dict[str, str]], kept: int
+) -> None:
+    """Answers are remembered, for all that are alike in what a policy names: so only for these."""
+    world = "".join(ALIKE.format(n=n, **fields) for n, fields in enumerate(projects))
+    files = {"a.yaml": BASE + TAGS + GROUPS + world, "p.yaml": "---\n".join(ALIKE_RULES)}
+    found = loaded(files).manifest
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hanse.policy.rules.MAX_KEPT", kept)
+        patched.setattr("hanse.policy.rules.MAX_NAMED", 1000)
+        together = verdicts(found, None)
+        alone = [verdicts(found, {("Project", "shop", f"p{n}")}) for n in range(len(projects))]
+    assert together == set().union(*alone)
+
+
+def verdicts(found: Manifest, changed: set[Id] | None) -> set[str]:
+    """What is told of each, one by one, those among them of whom there is no answer."""
+    told: set[str] = set()
+    for finding in check_policies(found, changed):
+        head, for_, rest = finding.message.partition(" gives no answer for ")
+        names, _, reason = rest.partition(": ")
+        told |= {f"{head}{name}{reason}" for name in names.split(", ")} if for_ else {head}
+    return told
 
 
 def identities(found: Manifest) -> set[Id]:
@@ -417,3 +524,19 @@ def test_hostile_expressions_end_soon_and_take_little_memory() -> None:
     slow = [(text[:60], seconds) for text, (seconds, _) in zip(HOSTILE, each, strict=True) if seconds > 2]
     assert slow == []
     assert grown < 200, "MiB"
+
+
+def test_what_is_gone_through_again_and_again_uses_steps_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two projects in turn, each with many grants: there are two answers, and yet it takes."""
+    people = [f"m-{n}" for n in range(300)]
+    world = "".join(f"---\n{{apiVersion: hanse/v1, kind: User, name: {name}}}\n" for name in people)
+    access = ", ".join(f"{{user: {name}, role: user}}" for name in people)
+    world += "".join(
+        f"---\n{{apiVersion: hanse/v1, kind: Project, name: p{n}, workspace: shop, access: [{access}]}}\n"
+        for n in range(2)
+    )
+    rule = policy(on="grant", require="project.access.exists(a, a.role == 'user')")
+    found = loaded({"a.yaml": BASE + world, "p.yaml": rule}).manifest
+    assert check_policies(found) == []
+    monkeypatch.setattr("hanse.policy.rules.MAX_TOTAL", 500_000)
+    assert [finding.code for finding in check_policies(found)] == ["policy-cost"]
