@@ -276,6 +276,12 @@ def test_a_protected_file_is_changed_only_by_who_may(trusted: World, keys: Keys)
     accepted(trusted)
 
 
+@pytest.mark.parametrize("name", ["new\nfile.yaml", "new\u2028file.yaml", "new\rfolder/file.yaml", "NEW.yaml"])
+def test_no_name_of_a_file_is_beyond_what_is_protected(trusted: World, keys: Keys, name: str) -> None:
+    keys.carl.commit(trusted.repository, {name: manifest.SEA.replace("name: sea", "name: lake")})
+    assert "which only group shop-admins or machine forge may" in refused(trusted)
+
+
 @pytest.mark.parametrize("way", ["move away", "move over", "link", "mode", "delete"])
 def test_no_way_to_change_a_protected_file_is_overlooked(trusted: World, keys: Keys, way: str) -> None:
     folder = trusted.repository

@@ -11,7 +11,8 @@ def glob(patterns: Iterable[str]) -> re.Pattern[str]:
 
     `*` and `?` stay within one folder, `**` spans any number of them; all else is literal.
     """
-    return re.compile("|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns)))
+    found = "|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns))
+    return re.compile(found, re.DOTALL)  # a path may hold an end of line
 
 
 def _glob(pattern: str) -> str:
