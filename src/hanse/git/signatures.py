@@ -221,6 +221,14 @@ def _ssh_key(signature: bytes) -> str:
     return ssh_fingerprint(blob[14 : 14 + length])
 
 
+def ssh_fingerprint_of(file: Path) -> str:
+    """The fingerprint of the key in a file, public or private; empty where none can be read."""
+    if not shutil.which("ssh-keygen"):
+        return ""
+    told = _run("ssh-keygen", "-l", "-E", "sha256", "-f", str(file.absolute()), content=b"").stdout.split()
+    return told[1].decode() if len(told) > 1 else ""
+
+
 def _ssh_keygen(verb: str, *arguments: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     if not shutil.which("ssh-keygen"):
         raise GitError(

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from hanse.git import command
 from hanse.git.command import GitError, checked_id, shown
 from hanse.git.repository import Repository
+from hanse.git.signatures import ssh_fingerprint_of
 from hanse.ports.source import never
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip
 
@@ -127,6 +128,10 @@ class Writer:
         return self._move_with(Path(tree), commit, before)
 
     # Signatures
+
+    def signer(self) -> str:
+        """The fingerprint of the key that commits are signed with; empty where there is none that can be read."""
+        return ssh_fingerprint_of(Path(self.signing_key)) if self.signing_key else ""
 
     def _signed(self, parent: str, commits: Sequence[str], drafts: Sequence[Draft]) -> list[str]:
         """The same commits once more, each with its signature."""
@@ -305,7 +310,8 @@ def _clean(text: str) -> str:
 
 
 def _address(account: str) -> str:
-    return f"{account}@{platform.node() or 'localhost'}"
+    name = re.sub(r"[^\w.+-]+", "-", account).strip("-")
+    return f"{name}@{platform.node() or 'localhost'}"
 
 
 def _seconds(at: datetime) -> int:

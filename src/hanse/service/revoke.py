@@ -120,7 +120,8 @@ def revocation_request(writing: Writing, revocation: Revocation) -> Request:
         return changes
 
     by = str(event.by)
-    author = writing.writer.person(by, runs=by == writing.account)
+    runs = by in (writing.account, writing.who)
+    author = writing.person if runs else writing.writer.person(by, runs=False)
     return Request(f"Revoke {words(event)}", str(event.reason), author, make)
 
 
