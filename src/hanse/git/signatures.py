@@ -116,7 +116,10 @@ class _Look:
         (folder / "signers").write_text("".join(lines))
         gpg_root = _root_keys(root.gpg)
         self._gpg_root = {key.fingerprint for key in gpg_root}
-        self._gpg = {key.fingerprint: key for key in [*gpg_root, *keys] if key.form == "gpg"}
+        self._packets = b"".join(
+            base64.b64decode(key.text) for key in [*gpg_root, *keys] if key.form == "gpg"
+        )  # a key of both is joined by gpg, so that none that is declared stands in the root's way
+        self._gpg = {key.fingerprint for key in [*gpg_root, *keys] if key.form == "gpg"}
         self._making_home = Lock()
 
     def at(self, signed: _Signed | None) -> Verdict:
@@ -194,8 +197,7 @@ class _Look:
                         "install GnuPG (Debian: apt install gnupg)",
                     )
                 home.mkdir(mode=0o700)
-                packets = b"".join(base64.b64decode(key.text) for key in self._gpg.values())
-                _run(*_GPG, "--homedir", str(home), "--import", content=packets)
+                _run(*_GPG, "--homedir", str(home), "--import", content=self._packets)
         return _run(*_GPG, "--homedir", str(home), *arguments, content=content)
 
     @contextmanager

@@ -147,12 +147,20 @@ class Writer:
         }
         signed: list[str] = []
         for commit, draft in zip(commits, drafts, strict=True):
-            made = self._git(
-                *("commit-tree", "-S", "-p", parent, "-F", "-", f"{commit}^{{tree}}"),
-                lines=draft.message.encode(),
-                config=config,
-                variables=variables_of(_sound(draft.author), _sound(draft.committer), draft.at),
-            )
+            try:
+                made = self._git(
+                    *("commit-tree", "-S", "-p", parent, "-F", "-", f"{commit}^{{tree}}"),
+                    lines=draft.message.encode(),
+                    config=config,
+                    variables=variables_of(_sound(draft.author), _sound(draft.committer), draft.at),
+                )
+            except GitError as wrong:
+                advice = (
+                    "it is to be an SSH private key without a passphrase that nobody else can read (mode 600)"
+                )
+                raise GitError(
+                    f"nothing can be signed with {key}", f"{advice}; try: ssh-keygen -y -f {key}"
+                ) from wrong
             parent = made.decode().strip()
             signed.append(parent)
         return signed

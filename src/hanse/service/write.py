@@ -28,7 +28,7 @@ from hanse.ports.source import NO_ROOT, Source, SourceError, TrustRoot, never
 from hanse.ports.store import Rows
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip, Writer
 from hanse.service.accepted import accepted_state
-from hanse.service.estate import Estate, Language, Trouble
+from hanse.service.estate import Estate, Language, Trouble, typed
 from hanse.service.trust import Look, asks_for_signatures
 from hanse.service.validate import Checked, check_commit
 
@@ -85,7 +85,9 @@ class Request:
     @property
     def message(self) -> str:
         """What the commit says."""
-        return f"{self.subject}\n\n{self.reason}\n" if self.reason else f"{self.subject}\n"
+        text = f"{self.subject}\n\n{self.reason}\n" if self.reason else f"{self.subject}\n"
+        # Whoever reads the log has it at a terminal, which no text is to steer.
+        return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 @dataclass(frozen=True)
@@ -357,15 +359,11 @@ class Writing:
         drafts: list[tuple[_Asked, Draft]] = []
         for one in batch:
             try:
-                one.request.message.encode()
+                typed(one.request.subject + one.request.reason)
                 changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
                 _check_read(changes, stack.base)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
-                continue
-            except UnicodeEncodeError:
-                advice = "set the terminal to UTF-8, and type it again"
-                settled[one] = Declined("what was typed is no valid UTF-8", advice)
                 continue
             if not changes:
                 settled[one] = Committed(stack.start, stack.before.branch, ())
