@@ -379,3 +379,33 @@ def test_without_a_binding_nothing_is_called(site: Site) -> None:
     (site.folder / "server.yaml").write_text(SERVER.partition("credentials:")[0])
     site.run("plan")
     assert site.connected == []
+
+
+def test_no_text_that_a_person_types_steers_who_reads_the_log(applied: World) -> None:
+    odd = "on-call\x1b[31mred\x07\u202e\r\nand more"
+    typed = ("grant", "shop/trial", "--user", "u-8", "--role", "user", "--reason", odd)
+    assert applied.run(*typed).exit_code == 0
+    assert applied.git("log", "-1", "--format=%b") == "on-call [31mred   \nand more"
+
+
+def test_the_words_of_a_repositorys_server_steer_no_terminal(
+    applied: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(applied.folder / "data"))
+    bare = applied.folder / "bare.git"
+    subprocess.run(["git", "clone", "-q", "--bare", applied.repository, bare], check=True)
+    text = applied.config.read_text()
+    applied.config.write_text(text.replace(f"url: {applied.repository}", f'url: "file://{bare}"'))
+    hook = bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nprintf 'no \\033[31mred\\007\\342\\200\\256\\n' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    for command in (
+        ("grant", "shop/trial", "--user", "u-8", "--role", "user", "--reason", "x"),
+        ("grant", "shop/trial", "--user", "u-8", "--role", "user", "--reason", "x", "--json"),
+        ("revoke", "shop/trial", "--user", "u-3", "--reason", "x"),
+        ("status",),
+    ):
+        output = applied.run(*command).output
+        assert "red" in output
+        assert output.replace("\n", "").isprintable()

@@ -237,6 +237,23 @@ def test_commits_are_signed_where_server_yaml_names_a_key(world: World) -> None:
     assert "signingKey" in output
 
 
+@pytest.mark.parametrize("fault", ["passphrase", "open to all", "no key"])
+def test_a_key_that_cannot_sign_is_told_and_what_it_should_be(world: World, fault: str) -> None:
+    key = world.folder / "key"
+    word = "secret" if fault == "passphrase" else ""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", word, "-f", key], check=True)
+    if fault == "open to all":
+        key.chmod(0o644)
+    if fault == "no key":
+        key.write_text("nothing\n")
+        key.with_suffix(".pub").unlink()
+    text = world.config.read_text()
+    world.config.write_text(text.replace("branch: main", "branch: main, signingKey: key"))
+    output = refused(world, *ON)
+    assert f"nothing can be signed with {key}" in output
+    assert "an SSH private key without a passphrase that nobody else can read" in output
+
+
 # --- new ------------------------------------------------------------------------------------------
 
 

@@ -238,6 +238,12 @@ def test_revoked_twice_it_is_one_revocation_and_one_commit(granted: World) -> No
     assert len([e for e in asyncio.run(granted.events()) if isinstance(e, GrantRevoked)]) == 1
 
 
+def test_a_reason_that_is_no_utf8_is_told_and_nothing_is_half_revoked(granted: World) -> None:
+    output = revoke(granted, "u-8", "--reason", "left\udcff", code=1)
+    assert "what was typed is no valid UTF-8" in output
+    assert asyncio.run(not_written(granted)) == []
+
+
 # --- as soon as the remote takes it ---------------------------------------------------------------
 
 

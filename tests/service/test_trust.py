@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ import pytest
 from hanse import git
 from hanse.journal.events import ApprovalGiven, GrantRevoked, OrganizationAccepted
 from hanse.service.estate import Trouble
+from hanse.service.grant import grant_request
+from hanse.service.new import workspace_request
+from hanse.service.write import Committed, Declined, Result, Writing
 from service import manifest
 from service.world import World
 from signing import Gpg, Key, gnupg, ssh_key
@@ -276,6 +281,14 @@ def test_a_protected_file_is_changed_only_by_who_may(trusted: World, keys: Keys)
     accepted(trusted)
 
 
+@pytest.mark.parametrize(
+    "name", ["new\nfile.yaml", "new\u2028file.yaml", "new\rfolder/file.yaml", "NEW.yaml"]
+)
+def test_no_name_of_a_file_is_beyond_what_is_protected(trusted: World, keys: Keys, name: str) -> None:
+    keys.carl.commit(trusted.repository, {name: manifest.SEA.replace("name: sea", "name: lake")})
+    assert "which only group shop-admins or machine forge may" in refused(trusted)
+
+
 @pytest.mark.parametrize("way", ["move away", "move over", "link", "mode", "delete"])
 def test_no_way_to_change_a_protected_file_is_overlooked(trusted: World, keys: Keys, way: str) -> None:
     folder = trusted.repository
@@ -483,3 +496,135 @@ def test_a_signature_tells_who_decided_and_a_machine_only_vouches(trusted: World
         strengths[str(row.signer)] = row.strength
         accepted(trusted)
     assert strengths == {"u-1": "verified-signer", "u-2": "verified-signer", "forge": "forge-merge"}
+
+
+# --- what Hanse writes ------------------------------------------------------------------------------
+
+GRANTED = ("grant", "shop/trial", "--user", "u-8", "--role", "user", "--reason", "on-call")
+REVOKED = ("revoke", "shop/trial", "--user", "u-3", "--reason", "left the team")
+
+
+def with_key(world: World, key: str) -> None:
+    """Have Hanse sign with a key."""
+    text = world.config.read_text()
+    world.config.write_text(text.replace("branch: main", f"branch: main, signingKey: {key}"))
+
+
+@pytest.fixture
+def machine(trusted: World) -> World:
+    """The organisation, with Hanse's own key as a signer that may change what it writes."""
+    key = ssh_key(trusted.folder, "hanse")
+    text = (trusted.repository / "organization.yaml").read_text()
+    text = text.replace("  signers:\n", f"  signers:\n{signer('machine: hanse', key)}")
+    row = "    - {paths: [grants, revocations], changedBy: {machines: [hanse]}}\n  approvals:\n"
+    text = text.replace("  approvals:\n", row).replace("{groups: [shop-team]}", "{users: [u-1]}")
+    trusted.git("config", "user.name", "Ann Example")
+    trusted.git("config", "user.email", "ann@example.org")
+    (trusted.folder / "trust").write_text(text)
+    return trusted
+
+
+def tell_trust(world: World, keys: Keys) -> None:
+    """Have the machine's trust accepted."""
+    keys.ada.commit(world.repository, {"organization.yaml": (world.folder / "trust").read_text()})
+    accepted(world)
+
+
+def declined(world: World, *arguments: str) -> str:
+    """What a command says that writes nothing."""
+    before = world.git("rev-parse", "main")
+    result = world.run(*arguments)
+    assert result.exit_code == 1
+    assert world.git("rev-parse", "main") == before
+    assert world.git("status", "--short") == ""
+    return result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [GRANTED, ("new", "workspace", "media"), ("new", "project", "shop/media")], ids=" ".join
+)
+def test_what_trust_would_refuse_is_not_written_and_a_way_is_told(
+    trusted: World, arguments: tuple[str, ...]
+) -> None:
+    told = declined(trusted, *arguments)
+    assert "trust would refuse it, for its commit is not signed" in told
+    assert "`repository.signingKey`" in told
+    assert "--branch" in told
+    told = declined(trusted, *arguments, "--manifest", str(trusted.repository))
+    assert "trust would refuse it, for its commit is not signed" in told
+
+
+def test_a_key_of_hanse_counts_once_it_is_accepted(machine: World, keys: Keys) -> None:
+    with_key(machine, "ssh-hanse")
+    assert "which is no signer's" in declined(machine, *GRANTED)
+    tell_trust(machine, keys)
+    output = machine.run(*GRANTED).output
+    assert "Grant user on shop/trial to user u-8" in output
+    accepted(machine)
+    assert "u-8" in machine.members("shop-trial-user")
+    told = declined(machine, "new", "workspace", "media")
+    assert (
+        "changes workspaces/media/workspace.yaml, which only group shop-admins or machine forge may" in told
+    )
+
+
+def test_one_that_trust_refuses_takes_no_other_with_it(machine: World, keys: Keys) -> None:
+    tell_trust(machine, keys)
+    with_key(machine, "ssh-hanse")
+
+    writer = git.Writer(git.Repository.open(machine.repository), str(machine.folder / "ssh-hanse"))
+
+    async def write() -> list[Result]:
+        async with machine.open() as estate:
+            writing = replace(Writing.of(estate), writer=writer)
+            return await writing.write(
+                [
+                    grant_request(writing, "shop/trial", "user", "u-8", "user", reason="x"),
+                    workspace_request(writing, "media", tags={}),
+                    grant_request(writing, "shop/trial", "user", "u-7", "user", reason="x"),
+                ]
+            )
+
+    results = asyncio.run(write())
+    assert [type(result) for result in results] == [Committed, Declined, Committed]
+    accepted(machine)
+
+
+def test_a_branch_for_review_is_open_to_all_and_its_merge_is_signed(trusted: World, keys: Keys) -> None:
+    assert trusted.run(*GRANTED, "--branch", "review").exit_code == 0
+    keys.ada.git(trusted.repository, "merge", "--quiet", "--no-ff", "--gpg-sign", "-m", "Reviewed", "review")
+    accepted(trusted)
+    assert "u-8" in trusted.members("shop-trial-user")
+
+
+def test_a_revocation_that_trust_keeps_out_of_git_is_in_force_and_told(trusted: World) -> None:
+    trusted.write_config(more="accounts: {operator: u-4}\n")
+    before = trusted.git("rev-parse", "main")
+    output = trusted.run(*REVOKED).output
+    assert "the revocation stands, and git does not have it yet: trust would refuse it" in output
+    assert "`repository.signingKey`" in output
+    told = trusted.run("status").output
+    assert "in force, and not in git yet: trust would refuse it, for its commit is not signed" in told
+    assert "git does not have it yet" in trusted.run("apply", "--yes").output
+    assert trusted.git("rev-parse", "main") == before
+    assert trusted.members("shop-trial-user") == set()
+
+
+def test_a_revocation_names_who_revoked_whatever_the_journal_calls_them(machine: World, keys: Keys) -> None:
+    tell_trust(machine, keys)
+    machine.write_config(more="accounts: {operator: u-1}\n")
+    with_key(machine, "ssh-hanse")
+    assert "In git: " in machine.run(*REVOKED).output
+    assert machine.git("log", "-1", "--format=%an <%ae>") == "Ann Example <ann@example.org>"
+    accepted(machine)
+    assert machine.members("shop-trial-user") == set()
+
+
+def test_what_hanse_signed_is_a_servers_commit(machine: World, keys: Keys) -> None:
+    tell_trust(machine, keys)
+    with_key(machine, "ssh-hanse")
+    assert machine.run(*GRANTED).exit_code == 0
+    plan = json.loads(machine.run("plan", "--json").output)
+    text = json.dumps(plan)
+    assert '"strength": "server-commit"' in text
+    assert '"forge-merge"' not in text

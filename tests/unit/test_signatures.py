@@ -180,6 +180,20 @@ def test_the_root_of_either_sort_counts_and_is_told_by_its_name(
     assert verdict(folder, ann.commit(folder), ann, root=TrustRoot()).root == ""
 
 
+def test_what_a_commit_declares_of_the_roots_key_does_not_stand_in_its_way(
+    folder: Path, tmp_path: Path, gpg: Gpg
+) -> None:
+    gpg.at("20240101T120000")
+    try:
+        old = gpg.key("extended", "1d")
+    finally:
+        gpg.at("")
+    gpg.run("--quick-set-expire", old.fingerprint, "0")
+    (tmp_path / "keys.asc").write_text(gpg.exported(old.fingerprint).public)
+    found = verdict(folder, old.commit(folder), old, root=TrustRoot(gpg=str(tmp_path / "keys.asc")))
+    assert (found.fault, found.root) == (None, f"OpenPGP key {old.fingerprint}")
+
+
 def test_a_root_that_is_not_there_or_holds_no_key_is_said(folder: Path, tmp_path: Path, ann: Key) -> None:
     commit = ann.commit(folder)
     (tmp_path / "empty").write_text("")

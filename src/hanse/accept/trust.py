@@ -62,8 +62,8 @@ class Signatory(NamedTuple):
         return self.name if self.kind == "user" else f"{self.kind} {self.name}"
 
 
-class _Wrong(NamedTuple):
-    """Why a signature does not count."""
+class Wrong(NamedTuple):
+    """Why a commit is not accepted, as what is said of it."""
 
     code: str
     what: str
@@ -96,7 +96,7 @@ class Signers:
         found = self._read(verdict)
         return found if isinstance(found, Signatory) else None
 
-    def _read(self, verdict: Verdict) -> Signatory | _Wrong:
+    def _read(self, verdict: Verdict) -> Signatory | Wrong:
         row = self._rows.get(verdict.key)
         name = (row.user or row.machine or "") if row else ""
         if verdict.fault is not None:
@@ -109,17 +109,17 @@ class Signers:
         start, end = (None, None) if isinstance(interval, BadTime) else interval
         if start is not None and self._now < start:
             what = f"is signed by {name}, whose key counts only from {row.from_} on"
-            return _Wrong(
+            return Wrong(
                 "key-out-of-time", what, "have it signed by somebody else, or run `hanse apply` then"
             )
         if end is not None and end <= self._now:
             what = f"is signed by {name}, whose key counted until {row.until}"
-            return _Wrong("key-out-of-time", what, "have it signed with a key that counts now")
+            return Wrong("key-out-of-time", what, "have it signed with a key that counts now")
         if row.machine is not None:
             return Signatory("machine", row.machine)
         if not is_active(name, self._directory):
             what = f"is signed by {name}, who is disabled or not declared"
-            return _Wrong("disabled-signer", what, "have it signed by somebody else")
+            return Wrong("disabled-signer", what, "have it signed by somebody else")
         return Signatory("user", name)
 
     def refusals(self, evidence: Iterable[Evidence], since: str = "") -> list[Refusal]:
@@ -128,12 +128,13 @@ class Signers:
         return [
             Refusal(one.commit, wrong.code, f"commit {_called(one)} {wrong.what}", wrong.advice or sign)
             for one in evidence
-            for wrong in self._wrong(one)
+            for wrong in self.wrong(one)
         ]
 
-    def _wrong(self, one: Evidence) -> Iterable[_Wrong]:
+    def wrong(self, one: Evidence) -> Iterable[Wrong]:
+        """What is wrong with one commit; nothing where it is to be accepted."""
         who = self._read(one.verdict)
-        if isinstance(who, _Wrong):
+        if isinstance(who, Wrong):
             return [who]
         return self._rules.broken(one, who, self._directory)
 
@@ -145,7 +146,7 @@ class _Rules:
         self._protection = protections(settings.organization.trust.protected if settings else ())
         self._set_by = settings.set_by if settings else {}
 
-    def broken(self, one: Evidence, who: Signatory, directory: Directory) -> Iterator[_Wrong]:
+    def broken(self, one: Evidence, who: Signatory, directory: Directory) -> Iterator[Wrong]:
         """What a commit does that its signer may not."""
         forbidden: dict[Who, list[str]] = {}
         for path in one.paths:
@@ -156,13 +157,13 @@ class _Rules:
             more = f" and {len(paths) - _TOLD} more" if len(paths) > _TOLD else ""
             told = f"{', '.join(sorted(paths)[:_TOLD])}{more}"
             what = f"changes {told}, which only {words(allowed)} may; it is signed by {who}"
-            yield _Wrong("protected-path", what, _BY_WHO_MAY)
+            yield Wrong("protected-path", what, _BY_WHO_MAY)
         for tag in one.tags:
             if not may(self._set_by[tag], who, directory):
                 what = (
                     f"gives, changes or takes away the tag {tag}, which only {words(self._set_by[tag])} may"
                 )
-                yield _Wrong("protected-tag", f"{what}; it is signed by {who}", _BY_WHO_MAY)
+                yield Wrong("protected-tag", f"{what}; it is signed by {who}", _BY_WHO_MAY)
 
 
 _BY_WHO_MAY = "have it signed by one of them, or leave that change out"
@@ -212,27 +213,27 @@ _SIGN_LAST = "sign it: git commit --amend --no-edit --gpg-sign"
 _SIGN_ALL = "sign it and what follows on it: git rebase --force-rebase --rebase-merges --gpg-sign {}"
 
 
-def _fault(verdict: Verdict, name: str) -> _Wrong:
+def _fault(verdict: Verdict, name: str) -> Wrong:
     whose = f"the key {verdict.key}" if verdict.key else "a key"
     match verdict.fault:
         case "unsigned":
-            return _Wrong("unsigned", "is not signed", "")
+            return Wrong("unsigned", "is not signed", "")
         case "bad":
             what = (
                 f"has a wrong signature: it was changed after {name or 'somebody'} signed it, or is a forgery"
             )
-            return _Wrong("bad-signature", what, "find out where it comes from before you sign it anew")
+            return Wrong("bad-signature", what, "find out where it comes from before you sign it anew")
         case "expired":
             what = f"is signed with {whose} of {name}, which has expired"
             advice = "extend the key and declare it anew, or have the commit signed with another"
-            return _Wrong("expired-key", what, advice)
+            return Wrong("expired-key", what, advice)
         case "revoked":
             what = f"is signed with {whose} of {name}, which was revoked"
-            return _Wrong("revoked-key", what, "find out who signed it; have it signed with another key")
+            return Wrong("revoked-key", what, "find out who signed it; have it signed with another key")
         case "unreadable":
             what = "has a signature that is neither of OpenSSH nor of OpenPGP, or is damaged"
-            return _Wrong("unreadable-signature", what, "")
+            return Wrong("unreadable-signature", what, "")
         case _:
             what = f"is signed with {whose}, which is no signer's"
             advice = "have it signed by a signer; a signer can add this key to Organization.trust, in a commit before"
-            return _Wrong("unknown-key", what, advice)
+            return Wrong("unknown-key", what, advice)

@@ -11,10 +11,26 @@ def glob(patterns: Iterable[str]) -> re.Pattern[str]:
 
     `*` and `?` stay within one folder, `**` spans any number of them; all else is literal.
     """
-    return re.compile("|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns)))
+    found = "|".join(f"(?:{_glob(pattern.strip('/'))})(?:/.*)?" for pattern in sorted(patterns))
+    return re.compile(found, re.DOTALL)  # a path may hold an end of line
 
 
 def _glob(pattern: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
-    meaning = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(meaning.get(part, re.escape(part)) for part in parts)
+    """A pattern as an expression that is matched in good time, whoever wrote it.
+
+    What stands before a further wildcard is taken where it is found first, and not looked for again: the wildcard can
+    stand for all that would be between. One of folders does so for all up to the next of folders.
+    """
+    first, *others = re.split(r"((?:^|(?<=/))\*\*/|\*\*)", pattern)
+    spans = [".*?" if others[i] == "**" else "(?:.*?/)??" for i in range(0, len(others), 2)]
+    chunks = [first, *others[1::2]]
+    found = [_chunk(chunk, last=i == len(spans)) for i, chunk in enumerate(chunks)]
+    groups = [f"{span}{chunk}" for span, chunk in zip(spans, found[1:], strict=True)]
+    return "".join([found[0], *(f"(?>{group})" for group in groups[:-1]), *groups[-1:]])
+
+
+def _chunk(text: str, *, last: bool) -> str:
+    first, *others = [re.escape(part).replace(r"\?", "[^/]") for part in text.split("*")]
+    stars = [f"[^/]*?{part}" for part in others]
+    kept = stars[-1:] if last else []
+    return "".join([first, *(f"(?>{star})" for star in (stars[:-1] if last else stars)), *kept])

@@ -116,7 +116,10 @@ class _Look:
         (folder / "signers").write_text("".join(lines))
         gpg_root = _root_keys(root.gpg)
         self._gpg_root = {key.fingerprint for key in gpg_root}
-        self._gpg = {key.fingerprint: key for key in [*gpg_root, *keys] if key.form == "gpg"}
+        self._packets = b"".join(
+            base64.b64decode(key.text) for key in [*gpg_root, *keys] if key.form == "gpg"
+        )  # a key of both is joined by gpg, so that none that is declared stands in the root's way
+        self._gpg = {key.fingerprint for key in [*gpg_root, *keys] if key.form == "gpg"}
         self._making_home = Lock()
 
     def at(self, signed: _Signed | None) -> Verdict:
@@ -194,8 +197,7 @@ class _Look:
                         "install GnuPG (Debian: apt install gnupg)",
                     )
                 home.mkdir(mode=0o700)
-                packets = b"".join(base64.b64decode(key.text) for key in self._gpg.values())
-                _run(*_GPG, "--homedir", str(home), "--import", content=packets)
+                _run(*_GPG, "--homedir", str(home), "--import", content=self._packets)
         return _run(*_GPG, "--homedir", str(home), *arguments, content=content)
 
     @contextmanager
@@ -219,6 +221,14 @@ def _ssh_key(signature: bytes) -> str:
         return ""
     length = int.from_bytes(blob[10:14])
     return ssh_fingerprint(blob[14 : 14 + length])
+
+
+def ssh_fingerprint_of(file: Path) -> str:
+    """The fingerprint of the key in a file, public or private; empty where none can be read."""
+    if not shutil.which("ssh-keygen"):
+        return ""
+    told = _run("ssh-keygen", "-l", "-E", "sha256", "-f", str(file.absolute()), content=b"").stdout.split()
+    return told[1].decode() if len(told) > 1 else ""
 
 
 def _ssh_keygen(verb: str, *arguments: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from hanse.git import command
 from hanse.git.command import GitError, checked_id, shown
 from hanse.git.repository import Repository
+from hanse.git.signatures import ssh_fingerprint_of
 from hanse.ports.source import never
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip
 
@@ -128,6 +129,10 @@ class Writer:
 
     # Signatures
 
+    def signer(self) -> str:
+        """The fingerprint of the key that commits are signed with; empty where there is none that can be read."""
+        return ssh_fingerprint_of(Path(self.signing_key)) if self.signing_key else ""
+
     def _signed(self, parent: str, commits: Sequence[str], drafts: Sequence[Draft]) -> list[str]:
         """The same commits once more, each with its signature."""
         key = Path(self.signing_key)
@@ -142,12 +147,20 @@ class Writer:
         }
         signed: list[str] = []
         for commit, draft in zip(commits, drafts, strict=True):
-            made = self._git(
-                *("commit-tree", "-S", "-p", parent, "-F", "-", f"{commit}^{{tree}}"),
-                lines=draft.message.encode(),
-                config=config,
-                variables=variables_of(_sound(draft.author), _sound(draft.committer), draft.at),
-            )
+            try:
+                made = self._git(
+                    *("commit-tree", "-S", "-p", parent, "-F", "-", f"{commit}^{{tree}}"),
+                    lines=draft.message.encode(),
+                    config=config,
+                    variables=variables_of(_sound(draft.author), _sound(draft.committer), draft.at),
+                )
+            except GitError as wrong:
+                advice = (
+                    "it is to be an SSH private key without a passphrase that nobody else can read (mode 600)"
+                )
+                raise GitError(
+                    f"nothing can be signed with {key}", f"{advice}; try: ssh-keygen -y -f {key}"
+                ) from wrong
             parent = made.decode().strip()
             signed.append(parent)
         return signed
@@ -305,7 +318,8 @@ def _clean(text: str) -> str:
 
 
 def _address(account: str) -> str:
-    return f"{account}@{platform.node() or 'localhost'}"
+    name = re.sub(r"[^\w.+-]+", "-", account).strip("-")
+    return f"{name}@{platform.node() or 'localhost'}"
 
 
 def _seconds(at: datetime) -> int:

@@ -10,7 +10,8 @@ from msgspec import Struct
 from hanse.model.resource import Personal
 
 Strength = Literal["verified-signer", "forge-merge", "server-commit", "local-operator", "claimed-author"]
-"""From strong to weak. `forge-merge`: a machine signed it, and vouches for whom it names. `claimed-author`: only the
+"""From strong to weak. `forge-merge`: a machine signed it, and vouches for whom it names; `server-commit`: that
+machine is Hanse itself. `claimed-author`: only the
 commit says so, which anybody can write."""
 
 
@@ -25,6 +26,6 @@ class Provenance(Struct, frozen=True):
     """The first line of the commit message."""
     strength: Strength
     signer: Personal | None = None
-    """The principal that the signature proves; where the strength is `forge-merge`, the machine."""
+    """The principal that the signature proves; of a `forge-merge` or `server-commit`, the machine."""
     reason: Personal | None = None
     """Why, in the declaration's own words (`reason:` of a grant)."""

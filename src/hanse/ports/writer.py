@@ -55,6 +55,10 @@ class Writer(Protocol):
         """Hanse itself, with the address of the account that it runs under."""
         ...
 
+    def signer(self) -> str:
+        """The key that it signs with, as a `Verdict` names it; empty where it does not sign."""
+        ...
+
     def turn(
         self, seconds: float = WRITE_SECONDS, stopped: Callable[[], bool] = never
     ) -> AbstractContextManager[None]:

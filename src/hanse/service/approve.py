@@ -9,7 +9,7 @@ from hanse.accept import deletion_subject
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Approval, Personal, Rule
 from hanse.service.accepted import accepted_state
-from hanse.service.estate import Estate, Trouble
+from hanse.service.estate import Estate, Trouble, typed
 from hanse.service.propose import propose
 from hanse.service.trust import decider
 
@@ -75,7 +75,7 @@ async def approve(estate: Estate, prefix: str, reason: str, days: int) -> Waitin
         "local-operator",
         now,
         now + timedelta(days=days),
-        Personal(reason) if reason else None,
+        Personal(typed(reason)) if reason else None,
     )
     await estate.store.approve(yes, [ApprovalGiven(yes, by)])
     await estate.store.chain()

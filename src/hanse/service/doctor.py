@@ -37,7 +37,7 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
 async def _of_trust(estate: Estate, commit: str) -> list[Check]:
     head = await estate.store.head()
     directory, settings = await accepted_state(estate.store, head)
-    if asks_for_signatures(estate, settings):
+    if asks_for_signatures(estate.trust_root, settings):
         refusals = await untrusted(estate, commit, head, directory, settings)
         return [Check("trust", "error", refusal.message, refusal.advice) for refusal in refusals[:1]]
     said = "no commit needs a signature, so whoever can push to the repository decides who has access"

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hanse.desired.kinds import Document
 from hanse.desired.load import decode_documents, sound_documents
-from hanse.service.estate import Estate
+from hanse.desired.vocabulary import Vocabulary
+from hanse.ports.source import Source
 
 
 class Documents:
     """The typed documents of blobs, each read once and many at a time."""
 
-    def __init__(self, estate: Estate, parsed: Mapping[str, bytes]) -> None:
-        self._source = estate.source
-        self._vocabulary = estate.language.vocabulary
+    def __init__(self, source: Source, vocabulary: Vocabulary, parsed: Mapping[str, bytes]) -> None:
+        self._source = source
+        self._vocabulary = vocabulary
         self._known: dict[str, Sequence[Document] | None] = {}
         for blob, row in parsed.items():
             found = decode_documents(row, self._vocabulary)

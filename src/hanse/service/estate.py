@@ -37,6 +37,17 @@ class Language:
     """By the names of their blocks."""
 
 
+def typed(text: str) -> str:
+    """Let through what was typed, if it can be kept. Raises Trouble."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Trouble(
+            "what was typed is no valid UTF-8", "set the terminal to UTF-8, and type it again"
+        ) from None
+    return text
+
+
 async def _keep(platform: Platform) -> None:
     """Nothing is open that had to be closed."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hanse.accept.trust import Signatory, Signers
+from hanse.accept.trust import Signers
 from hanse.desired.load import is_manifest
 from hanse.desired.provenance import Decision, FileChange, Reader, State
-from hanse.model import Provenance
+from hanse.model import Provenance, Strength, Verdict
 from hanse.ports.source import Commit, Source
 from hanse.service.accepted import accepted_state
 from hanse.service.documents import Documents
@@ -15,6 +15,7 @@ from hanse.service.estate import Estate
 
 BATCH = 200
 """Commits whose changed files are held in memory at once."""
+UNSIGNED = Verdict("unsigned")
 TAKEN_OUT = "taken out: "
 """Before a source in the store: whose decision it was that the declaration is no longer there."""
 
@@ -59,23 +60,30 @@ async def _read(estate: Estate, reader: Reader, signers: Signers, commits: Seque
     ids = [commit.id for commit in commits]
     signed = signers.keys or estate.trust_root
     verdicts = source.verify(ids, signers.keys, estate.trust_root) if signed else {}
+    own = estate.writer.signer() if signed else ""
     changes = {
         commit: [FileChange(change.path, change.old, change.new) for change in changed]
         for commit, changed in source.changes(ids).items()
     }
     blobs = reader.blobs(change for changed in changes.values() for change in changed)
-    documents = Documents(estate, await store.parsed(blobs))
+    documents = Documents(source, estate.language.vocabulary, await store.parsed(blobs))
     documents.fetch(blobs)
     for commit in commits:
         reader.read(
-            _decision(commit, signers.signatory(verdicts[commit.id]) if commit.id in verdicts else None),
+            _decision(commit, verdicts.get(commit.id, UNSIGNED), signers, own),
             changes[commit.id],
             documents,
             lambda commit=commit: _files(source, commit.id, documents),  # type: ignore[misc]
         )
 
 
-def _decision(commit: Commit, signer: Signatory | None) -> Decision:
+def _decision(commit: Commit, verdict: Verdict, signers: Signers, own: str) -> Decision:
+    """What one commit says of who decided; `own` is the key that Hanse signs with."""
+    signer = signers.signatory(verdict)
+    strength: Strength = "claimed-author"
+    if signer is not None:
+        by_machine: Strength = "server-commit" if verdict.key == own else "forge-merge"
+        strength = by_machine if signer.kind == "machine" else "verified-signer"
     return Decision(
         commit.id,
         commit.committed_at,
@@ -83,7 +91,7 @@ def _decision(commit: Commit, signer: Signatory | None) -> Decision:
         f"{commit.committer_name} <{commit.committer_email}>",
         commit.message.partition("\n")[0],
         signer.name if signer else None,
-        "claimed-author" if not signer else "forge-merge" if signer.kind == "machine" else "verified-signer",
+        strength,
     )
 
 

@@ -19,7 +19,7 @@ from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
 from hanse.ports.source import never
 from hanse.service.accepted import accepted_state
-from hanse.service.estate import Estate, Trouble
+from hanse.service.estate import Estate, Trouble, typed
 from hanse.service.grant import REVOCATIONS
 from hanse.service.trust import decider
 from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
@@ -66,7 +66,7 @@ async def revoke(
         role,
         by,
         "local-operator",
-        Personal(reason),
+        Personal(typed(reason)),
     )
     revocation = await estate.store.revoke(event, estate.now())
     await estate.store.chain()
@@ -120,7 +120,8 @@ def revocation_request(writing: Writing, revocation: Revocation) -> Request:
         return changes
 
     by = str(event.by)
-    author = writing.writer.person(by, runs=by == writing.account)
+    runs = by in (writing.account, writing.who)
+    author = writing.person if runs else writing.writer.person(by, runs=False)
     return Request(f"Revoke {words(event)}", str(event.reason), author, make)
 
 

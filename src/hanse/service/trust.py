@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from hanse.accept.tags import touched_tags
@@ -11,10 +13,11 @@ from hanse.desired.intent import Directory
 from hanse.desired.kinds import Document, Trust
 from hanse.desired.load import is_manifest
 from hanse.desired.settings import Settings
+from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation.diagnostics import Diagnostic, error
 from hanse.model import Personal, Rule
-from hanse.ports.source import Change, Commit
-from hanse.ports.store import Head
+from hanse.ports.source import Change, Commit, Source, TrustRoot
+from hanse.ports.store import Head, Rows
 from hanse.service.accepted import accepted_state
 from hanse.service.documents import Documents
 from hanse.service.estate import Estate, Trouble
@@ -25,9 +28,9 @@ MOST_REFUSALS = 20
 """So many are told one by one."""
 
 
-def asks_for_signatures(estate: Estate, settings: Settings | None) -> bool:
+def asks_for_signatures(root: TrustRoot, settings: Settings | None) -> bool:
     """Whether a new commit needs a signature; `settings` are those that are accepted."""
-    if estate.trust_root:
+    if root:
         return True
     trust = settings.organization.trust if settings else Trust()
     return bool(trust.signers or trust.protected or (settings and settings.set_by))
@@ -41,7 +44,7 @@ async def untrusted(
     All commits along first parents since the accepted one are looked at; before the first acceptance the proposed one
     alone. Raises SourceError and StoreError.
     """
-    if (head is not None and head.commit == commit) or not asks_for_signatures(estate, settings):
+    if (head is not None and head.commit == commit) or not asks_for_signatures(estate.trust_root, settings):
         return []
     signers = Signers(settings, directory, estate.now())
     if head is None or settings is None:
@@ -68,20 +71,61 @@ async def _evidence(
         # The accepted commit is not on this line, so that what was undone of it is no change of any commit: who signed
         # the last one answers for the whole difference.
         changes[commit] = list(_difference(estate, accepted, commit))
-    verdicts = source.verify(list(changes), signers.keys, estate.trust_root)
-    titles = {one.id: _title(one) for one in commits}
-    signed = {one: changed for one, changed in changes.items() if signers.signatory(verdicts[one])}
-    tags = await _tags(estate, signed, settings)
-    return [
-        Evidence(
-            one,
-            verdicts[one],
-            tuple(change.path for change in changed),
-            tags.get(one, ()),
-            titles.get(one, ""),
-        )
-        for one, changed in changes.items()
-    ]
+    look = Look(source, estate.language.vocabulary, estate.store, estate.trust_root, signers, settings)
+    return await look.at(changes, {one.id: _title(one) for one in commits})
+
+
+@dataclass(frozen=True)
+class Look:
+    """Looks at commits: who signed them, and what they touch that not everybody may."""
+
+    source: Source
+    vocabulary: Vocabulary
+    rows: Rows
+    root: TrustRoot
+    signers: Signers
+    settings: Settings
+
+    async def at(
+        self, changes: Mapping[str, Sequence[Change]], titles: Mapping[str, str] = MappingProxyType({})
+    ) -> list[Evidence]:
+        """What is known of the commits that make these changes."""
+        verdicts = self.source.verify(list(changes), self.signers.keys, self.root)
+        signed = {one: changed for one, changed in changes.items() if self.signers.signatory(verdicts[one])}
+        tags = await self._tags(signed)
+        return [
+            Evidence(
+                one,
+                verdicts[one],
+                tuple(change.path for change in changed),
+                tags.get(one, ()),
+                titles.get(one, ""),
+            )
+            for one, changed in changes.items()
+        ]
+
+    async def _tags(self, changes: Mapping[str, Sequence[Change]]) -> Mapping[str, tuple[str, ...]]:
+        """By commit: the tags that it touches, of those that not everybody may set."""
+        set_by = self.settings.set_by
+        if not set_by:
+            return {}
+        read = {
+            commit: [change for change in changed if is_manifest(change.path)]
+            for commit, changed in changes.items()
+        }
+        blobs = {blob for changed in read.values() for one in changed for blob in (one.old, one.new) if blob}
+        documents = Documents(self.source, self.vocabulary, await self.rows.parsed(blobs))
+        documents.fetch(blobs)
+
+        def declared(blobs: Iterable[str]) -> list[Document]:
+            return [document for blob in blobs if blob for document in documents(blob) or ()]
+
+        return {
+            commit: touched_tags(
+                declared(one.old for one in changed), declared(one.new for one in changed), set_by.keys()
+            )
+            for commit, changed in read.items()
+        }
 
 
 def _difference(estate: Estate, old: str, new: str) -> Iterator[Change]:
@@ -94,31 +138,6 @@ def _difference(estate: Estate, old: str, new: str) -> Iterator[Change]:
         if was != becomes:
             sides = [entry.blob if entry and entry.is_file else "" for entry in (was, becomes)]
             yield Change(path, *sides)
-
-
-async def _tags(
-    estate: Estate, changes: Mapping[str, Sequence[Change]], settings: Settings
-) -> Mapping[str, tuple[str, ...]]:
-    """By commit: the tags that it touches, of those that not everybody may set."""
-    if not settings.set_by:
-        return {}
-    read = {
-        commit: [change for change in changed if is_manifest(change.path)]
-        for commit, changed in changes.items()
-    }
-    blobs = {blob for changed in read.values() for one in changed for blob in (one.old, one.new) if blob}
-    documents = Documents(estate, await estate.store.parsed(blobs))
-    documents.fetch(blobs)
-
-    def declared(blobs: Iterable[str]) -> list[Document]:
-        return [document for blob in blobs if blob for document in documents(blob) or ()]
-
-    return {
-        commit: touched_tags(
-            declared(one.old for one in changed), declared(one.new for one in changed), settings.set_by.keys()
-        )
-        for commit, changed in read.items()
-    }
 
 
 def _title(commit: Commit) -> str:

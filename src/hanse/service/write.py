@@ -3,7 +3,8 @@
 A request does not hold a commit but how to make one, for the branch may move until it is taken. What is asked for while
 a batch is under way makes up the next one. A batch is drafted on the branch's head, checked as `hanse validate` does
 it, and taken by the branch if it stands as it did; else all of it is made anew on the new head. Where a batch makes the
-manifest unsound, it is halved until those are found that do, and only these are declined.
+manifest unsound, it is halved until those are found that do, and only these are declined. A commit that trust would
+refuse is never published: with it, nothing that follows on the branch could be accepted.
 """
 
 from __future__ import annotations
@@ -17,19 +18,29 @@ from functools import cached_property
 
 from msgspec import structs
 
+from hanse.accept.trust import Signers
+from hanse.desired.intent import Directory
 from hanse.desired.manifest import Id, Manifest
 from hanse.desired.paths import glob
+from hanse.desired.settings import Settings
 from hanse.foundation.diagnostics import Diagnostic
-from hanse.ports.source import Source, SourceError, never
+from hanse.ports.source import NO_ROOT, Source, SourceError, TrustRoot, never
 from hanse.ports.store import Rows
 from hanse.ports.writer import WRITE_SECONDS, Draft, Person, Tip, Writer
-from hanse.service.estate import Estate, Language, Trouble
+from hanse.service.accepted import accepted_state
+from hanse.service.estate import Estate, Language, Trouble, typed
+from hanse.service.trust import Look, asks_for_signatures
 from hanse.service.validate import Checked, check_commit
 
 TRIES = 12
 """How often a batch is made anew on a branch that moved meanwhile."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds before a further try, at the most: each waits some part of it, by chance, and the double next time."""
+
+_MAY_NOT = (
+    "have Hanse sign: a `repository.signingKey` in server.yaml, accepted as the `machine` of a signer who may do this; "
+    "or have somebody who may do it sign it: their own commit, or the merge of a branch for review (`--branch`)"
+)
 
 Changes = Mapping[str, bytes | None]
 """By path: the new content of a file; None takes it out."""
@@ -74,7 +85,9 @@ class Request:
     @property
     def message(self) -> str:
         """What the commit says."""
-        return f"{self.subject}\n\n{self.reason}\n" if self.reason else f"{self.subject}\n"
+        text = f"{self.subject}\n\n{self.reason}\n" if self.reason else f"{self.subject}\n"
+        # Whoever reads the log has it at a terminal, which no text is to steer.
+        return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 @dataclass(frozen=True)
@@ -148,6 +161,8 @@ class _Stack:
     checked: Checked
     """With all commits of the stack."""
     files: Set[str]
+    review: bool
+    """Whether it is a branch for review: who signs its merge answers for it."""
     commits: tuple[tuple[_Asked, str, tuple[str, ...]], ...] = ()
     """Each request with its commit and the paths that this one changes."""
     settled: Mapping[_Asked, Result] = field(default_factory=dict)
@@ -174,6 +189,11 @@ class Writing:
     chance: Callable[[int], bytes]
     """So many random bytes."""
     cache: Rows
+    accepted: Callable[[], Awaitable[tuple[Directory, Settings | None]]] | None = None
+    """What is accepted now, whose trust counts; without it, what the branch itself declares."""
+    root: TrustRoot = NO_ROOT
+    who: str = ""
+    """Who runs this, as the journal names them."""
     seconds: float = WRITE_SECONDS
     """How long the repository's server may take for each thing that it is asked."""
     stopped: Callable[[], bool] = never
@@ -188,6 +208,10 @@ class Writing:
     def of(cls, estate: Estate, stopped: Callable[[], bool] = never) -> Writing:
         """Writes to the estate's repository."""
         branch = estate.config.repository.branch if estate.config.repository else ""
+
+        async def accepted() -> tuple[Directory, Settings | None]:
+            return await accepted_state(estate.store, await estate.store.head())
+
         return cls(
             estate.source,
             estate.writer,
@@ -197,6 +221,9 @@ class Writing:
             estate.now,
             estate.chance,
             estate.store,
+            accepted,
+            estate.trust_root,
+            str(estate.who),
             stopped=stopped,
         )
 
@@ -273,15 +300,15 @@ class Writing:
 
     async def _begin(self, branch: str) -> _Stack:
         before = self.writer.tip(branch, self.seconds, self.stopped)
-        start = before.commit
-        if not start and branch != self.branch:
-            start = self.writer.tip(self.branch, self.seconds, self.stopped).commit
+        truth = before if branch == self.branch else self.writer.tip(self.branch, self.seconds, self.stopped)
+        start = before.commit or truth.commit
         if not start:
             raise SourceError(
                 f"there is no branch {self.branch}", "commit something on it, or name another in server.yaml"
             )
         base = await self._check(start)
-        return _Stack(before, start, base, base, self.source.tree(start).keys())
+        files, review = self.source.tree(start).keys(), before.branch != truth.branch
+        return _Stack(before, start, base, base, files, review)
 
     async def _add(self, stack: _Stack, batch: Sequence[_Asked]) -> _Stack:
         """The stack with a commit for each of these requests that leaves the manifest no less sound than it was."""
@@ -292,6 +319,11 @@ class Writing:
         before = set(_errors(stack.base))
         new = [found for found in _errors(checked) if found not in before]
         if not new:
+            refused = {} if stack.review else await self._refused(drafted, stack)
+            if refused:
+                settled = {**stack.settled, **refused}
+                rest = [one for one in batch if one not in refused]
+                return await self._add(replace(stack, settled=settled), rest)
             return replace(drafted, checked=checked)
         if len(batch) > 1:
             half = len(batch) // 2
@@ -303,6 +335,23 @@ class Writing:
         declined = Declined("the manifest would not be sound with it", diagnostics=found)
         return replace(stack, settled={**stack.settled, batch[0]: declined})
 
+    async def _refused(self, drafted: _Stack, stack: _Stack) -> dict[_Asked, Result]:
+        """Which of the new commits trust would refuse."""
+        base = stack.base
+        directory, settings = await self.accepted() if self.accepted else (base.directory, base.settings)
+        # Before the first acceptance only the one commit that is to be accepted is looked at, whatever leads to it.
+        if settings is None or not asks_for_signatures(self.root, settings):
+            return {}
+        asked = {commit: one for one, commit, _ in drafted.commits[len(stack.commits) :]}
+        signers = Signers(settings, directory, self.now())
+        look = Look(self.source, self.language.vocabulary, self.cache, self.root, signers, settings)
+        found = await look.at(self.source.changes(list(asked), all_sorts=True))
+        return {
+            asked[one.commit]: Declined(f"trust would refuse it, for its commit {wrong.what}", _MAY_NOT)
+            for one in found
+            for wrong in signers.wrong(one)
+        }
+
     def _drafted(self, stack: _Stack, batch: Sequence[_Asked]) -> _Stack:
         committer, at = self._committer, self.now()
         files, settled = set(stack.files), dict(stack.settled)
@@ -310,15 +359,11 @@ class Writing:
         drafts: list[tuple[_Asked, Draft]] = []
         for one in batch:
             try:
-                one.request.message.encode()
+                typed(one.request.subject + one.request.reason)
                 changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
                 _check_read(changes, stack.base)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
-                continue
-            except UnicodeEncodeError:
-                advice = "set the terminal to UTF-8, and type it again"
-                settled[one] = Declined("what was typed is no valid UTF-8", advice)
                 continue
             if not changes:
                 settled[one] = Committed(stack.start, stack.before.branch, ())
