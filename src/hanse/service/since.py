@@ -14,9 +14,10 @@ from datetime import datetime
 from functools import cached_property
 
 from hanse.desired.affected import (
-    EVERYWHERE,
+    LOADED,
     VERSION,
     Graph,
+    United,
     affected,
     folders_above,
     has_earlier_names,
@@ -76,7 +77,7 @@ def check_worktree_since(source: Source, language: Language, since: str, now: da
             comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
         asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
         graph = _Memory(_all_noted(loaded, ids))
-        told = affected(asked.names | _zones(asked, graph), graph, len(ids) + MOST)
+        told = _felt(graph, len(ids) + MOST, asked)
         return checked("", loaded, language, now, _Selection(told, None, asked, loaded))
 
 
@@ -96,6 +97,8 @@ class _Changed:
     renamed: bool
     """Whether one of them has or had an earlier name, which may be anybody's."""
     noted: list[Noted]
+    before: list[Noted]
+    """Of these documents, what they mentioned before."""
 
 
 class _Look:
@@ -126,16 +129,11 @@ class _Look:
         if asked.renamed or moved.renamed:
             raise _AllError
         index.move(self._commit, moved.blobs, moved.noted)
-        told = affected(asked.names | _zones(asked, index), index, MOST)
-        judged = affected(
-            asked.names | moved.names | _zones(asked, index) | _zones(moved, index), index, MOST
-        )
+        told, judged = _felt(index, MOST, asked), _felt(index, MOST, asked, moved)
         if told is None or judged is None:
             raise _AllError
         names = needed(judged, index)
-        names.update(
-            f"{kind.__name__} {name}" for kind in EVERYWHERE for name in index.declared(kind.__name__)
-        )
+        names.update(f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__))
         found = index.declaring(names) | index.unsound()
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
@@ -168,7 +166,7 @@ class _Look:
         asked = await self._changed(self._since)
         noted = _all_noted(loaded, files.blobs)
         graph = _Memory(noted)
-        told = affected(asked.names | _zones(asked, graph), graph, len(noted) + MOST)
+        told = _felt(graph, len(noted) + MOST, asked)
         selection = _Selection(told, None, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
         with suppress(StoreError), self._index.transaction():
@@ -228,7 +226,8 @@ class _Comparing:
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         documents = (item for side in (before, after) for name in names for item in side.get(name, ()))
         renamed = any(has_earlier_names(document) for _, document in documents)
-        return _Changed(blobs, links, self._names | names, renamed, noted)
+        former = (_noted("", "", (d for _, d in before[name]), sound=True) for name in names & before.keys())
+        return _Changed(blobs, links, self._names | names, renamed, noted, list(former))
 
 
 class _Selection:
@@ -294,6 +293,15 @@ class _Memory:
 
 def _documents(loaded: Loaded) -> Iterable[Declared]:
     return [*loaded.manifest.documents(), *loaded.salvaged]
+
+
+def _felt(graph: Graph, most: int, *changes: _Changed) -> frozenset[str] | None:
+    """What these changes can be felt by; None where that is all."""
+    names: set[str] = set()
+    for change in changes:
+        names |= change.names | _zones(change, graph)
+        graph = United(graph, _Memory(change.before))
+    return affected(names, graph, most)
 
 
 def _zones(changed: _Changed, graph: Graph) -> set[str]:
