@@ -45,6 +45,10 @@ _ON_SCOPES = ("Grant ", "Revocation ")
 """What says of a scope, in a file of its own, who has access: a change of it is one of the scope."""
 _ON = "On "
 """How the word for a scope begins under which these mention it."""
+_NAMED = ("Project ", "Workspace ")
+"""What may have had other names."""
+_ONCE = "Once "
+"""How the word for such a name begins."""
 _TRUST = "Trust"
 """What all documents mention that say who may change what: they are looked at together."""
 _SELF_CONTAINED = ("Workspace ", "PaymentMethod ")
@@ -81,9 +85,10 @@ def mentions(document: Document) -> set[str]:
     return set(_mentions(document))
 
 
-def has_earlier_names(document: Document) -> bool:
-    """Whether it was renamed, so that it stands for names which others may bear."""
-    return isinstance(document, Workspace | Project) and bool(document.formerly)
+def is_renaming(changed: Collection[str], graph: Graph) -> bool:
+    """Whether any that changes stands or stood for earlier names, which may be anybody's."""
+    named = {name for name in changed if name.startswith(_NAMED)}
+    return any(word.startswith(_ONCE) for word in graph.mentioned(named))
 
 
 def folders_above(path: str) -> Iterator[str]:
@@ -202,10 +207,6 @@ def _once(name: str) -> str:
     """What the documents mention that once had this name, or have it beside earlier ones."""
     kind, _, names = name.partition(" ")
     return f"{_ONCE}{kind} {names.rpartition('/')[2]}"
-
-
-_ONCE = "Once "
-_NAMED = ("Project ", "Workspace ")
 
 
 def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case for each kind)
