@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -156,8 +157,11 @@ class Estate:
         )
 
     def organization(self) -> str:
-        signers = f"    - {{user: u-{self.chance.randrange(6)}, ssh: {self.one(*SSH)}}}\n    - {{machine: forge, ssh: {SSH[1]}}}\n"
-        protected = f"  protected: [{{paths: [{self.one('organization.yaml', 'groups', 'groups/g0.yaml')}], changedBy: {self.who()}}}]\n"
+        user, paths = self.chance.randrange(6), self.one("organization.yaml", "groups", "groups/g0.yaml")
+        signers = (
+            f"    - {{user: u-{user}, ssh: {self.one(*SSH)}}}\n    - {{machine: forge, ssh: {SSH[1]}}}\n"
+        )
+        protected = f"  protected: [{{paths: [{paths}], changedBy: {self.who()}}}]\n"
         trust = (
             f"trust:\n  signers:\n{signers}{self.one('', protected)}  approvals: {{guard: {self.who()}}}\n"
         )
@@ -223,7 +227,7 @@ class Estate:
             "Revocation", f"r{number}", f"{scope}{who}\n{self.one('', f'role: {role}', f'role: {role}')}\n"
         )
 
-    def edit(self) -> tuple[str, str]:  # noqa: PLR0911
+    def edit(self) -> tuple[str, str]:  # noqa: PLR0911, PLR0912 (one case for each sort)
         number = self.chance.randrange(6)
         match self.chance.randrange(24):
             case 0 | 1:
@@ -326,3 +330,31 @@ def test_what_a_change_breaks_is_told_by_a_look_at_the_change_alone(seed: int, t
         assert marks(told) - marks(after) == set()
         assert marks(after) - marks(before) - marks(told) == set()
         assert {d for d in told if d.code != "policy-failed"} <= set(after)
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_what_lies_in_the_working_tree_is_told_as_if_it_were_committed(seed: int, tmp_path: Path) -> None:
+    estate = Estate(tmp_path / "repository", seed)
+    source, language = main.open_source(str(estate.folder)), main.language()
+    history = [estate.commit]
+    for _ in range(12):
+        estate.change()
+        since = estate.chance.choice(history[-3:])
+        history.append(estate.commit)
+        edits = dict(estate.edit() for _ in range(2))
+        for path, text in edits.items():
+            file = estate.folder / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text) if text else file.unlink(missing_ok=True)
+        before = asyncio.run(check_commit(source, language, since, NOW)).diagnostics
+        after = check_worktree(source, language, NOW).diagnostics
+        told = check_worktree_since(source, language, since, NOW).diagnostics
+        assert set(told) <= set(after)
+        assert marks(after) - marks(before) - marks(told) == set()
+        git_as_it_was(estate)
+
+
+def git_as_it_was(estate: Estate) -> None:
+    """The working tree as its commit has it."""
+    for arguments in (["reset", "--quiet", "--hard", estate.commit], ["clean", "--quiet", "-fd"]):
+        subprocess.run(["git", "-C", str(estate.folder), *arguments], check=True)
