@@ -14,8 +14,8 @@ from hanse.desired.conversion import EarlierVersion
 from hanse.desired.kinds import API_VERSION
 from hanse.desired.load import row_of
 from hanse.desired.vocabulary import Vocabulary
-from hanse.service import validate
 from hanse.service.estate import Language
+from hanse.service.halves import in_parts
 from hanse.service.since import check_since, check_worktree_since
 from hanse.service.validate import Checked, check_commit
 from hanse.store.cache import Cache
@@ -55,8 +55,7 @@ def test_an_earlier_version_is_told_at_every_check(tmp_path: Path, monkeypatch: 
     for _ in range(2):
         assert deprecated(asyncio.run(check_commit(source, language(), first, NOW, cache))) == told
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    in_parts = validate.in_parts
-    monkeypatch.setattr(validate, "in_parts", lambda job, size, least: in_parts(job, size, 1))
+    monkeypatch.setattr("hanse.service.validate.in_parts", lambda job, size, _: in_parts(job, size, 1))
     for rows in (None, Cache.open(tmp_path / "cache", "another"), cache):
         assert deprecated(asyncio.run(check_commit(source, language(), first, NOW, rows))) == told
 
