@@ -6,7 +6,7 @@ The documents are made as values, not read from files: what is timed is what pol
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from statistics import median
 from typing import Final
 
@@ -84,7 +84,7 @@ def run(*, quick: bool) -> list[Row]:
     """Seconds, each the median of three."""
     large = 5_000 if quick else 100_000
     many = manifest(large, 20)
-    changed: list[Id] = [("Project", f"w{n // 20}", f"p{n}") for n in range(1_000)]
+    changed: set[Id] = {("Project", f"w{n // 20}", f"p{n}") for n in range(1_000)}
     took = _seconds(many, changed)
     rows = [Row(f"20 policies, 1,000 changed of {large:,} projects", f"{took:.2f} s", "", took, LIMIT)]
     for count in (1, 5):
@@ -93,10 +93,10 @@ def run(*, quick: bool) -> list[Row]:
     return rows
 
 
-def _seconds(asked: Manifest, changed: Sequence[Id] | None) -> float:
+def _seconds(asked: Manifest, changed: Collection[Id] | None) -> float:
     turns = []
     for _ in range(3):
         began = time.perf_counter()
-        assert check_policies(asked, changed) == []
+        assert check_policies(asked, lambda one: changed is None or one in changed) == []
         turns.append(time.perf_counter() - began)
     return median(turns)

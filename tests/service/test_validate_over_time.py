@@ -64,6 +64,34 @@ openstack: {users: {domain: corporate, externalId: corporate}}
 ---
 {apiVersion: hanse/v1, kind: Workspace, name: w-x}
 """
+RULES = """\
+{apiVersion: hanse/v1, kind: Revocation, name: r-1, workspace: w, project: x-p1, user: u-1}
+---
+{apiVersion: hanse/v1, kind: Revocation, name: r-2, user: u-1, role: board}
+---
+apiVersion: hanse/v1
+kind: TagDefinition
+name: stage
+kinds: [Project]
+required: REQUIRED
+---
+apiVersion: hanse/v1
+kind: Policy
+name: short
+on: grant
+when: has(grant.until)
+require: grant.until < timestamp("2026-06-15T00:00:00Z")
+message: No grant lasts beyond the middle of June.
+severity: SEVERITY
+---
+apiVersion: hanse/v1
+kind: Policy
+name: known
+on: grant
+require: grant.from < grant.until || !has(grant.from) || !has(grant.until)
+message: A grant begins before it ends.
+severity: SEVERITY
+"""
 ROLES = ("admin", "user", "reader", "operator", "unknown")
 SUBJECTS = (
     "user: u-1",
@@ -124,7 +152,9 @@ def test_the_errors_of_a_manifest_are_the_same_at_every_instant(sound: bool) -> 
     if sound:
         gone = ("role: unknown", "role: operator", "user: gone")
         kept = ["".join(r for r in text.splitlines(True) if not any(g in r for g in gone)) for text in kept]
-    source = Worktree(AROUND, *kept)
+    severity, required = ("warning", "false") if sound else ("error", "true")
+    rules = RULES.replace("SEVERITY", severity).replace("REQUIRED", required)
+    source = Worktree(AROUND, rules, *kept)
     errors = [told(source, now, "error") for now in INSTANTS]
     assert bool(errors[0]) is not sound
     for later in errors[1:]:

@@ -33,14 +33,24 @@ from hanse.desired.manifest import id_of
 from hanse.desired.names import trail
 from hanse.desired.source import document_source
 
-VERSION = 1
+VERSION = 2
 """To be counted up with every change of what `mentions` says: an index of another version is made anew."""
 EVERYWHERE: tuple[type[Document], ...] = (Organization, TagDefinition, Policy, Role)
 """What every other document may stand on: a change of one of these is felt by all."""
+LOADED: tuple[type[Document], ...] = (*EVERYWHERE, LandingZone, Revocation)
+"""What is few, and looked through as a whole by what is said of others: always at hand."""
 _CARRIERS = ("Group ", "Location ", "Platform ", "LandingZone ")
 """What stands on others and is stood on for what they are: a change below is felt above."""
-_ON_PROJECTS = ("Grant ", "Revocation ")
-"""What says of a project, in a file of its own, who has access."""
+_ON_SCOPES = ("Grant ", "Revocation ")
+"""What says of a scope, in a file of its own, who has access: a change of it is one of the scope."""
+_ON = "On "
+"""How the word for a scope begins under which these mention it."""
+_NAMED = ("Project ", "Workspace ")
+"""What may have had other names."""
+_ONCE = "Once "
+"""How the word for such a name begins."""
+_TRUST = "Trust"
+"""What all documents mention that say who may change what: they are looked at together."""
 _SELF_CONTAINED = ("Workspace ", "PaymentMethod ")
 """What it mentions is asked for only where it is judged itself."""
 
@@ -75,9 +85,10 @@ def mentions(document: Document) -> set[str]:
     return set(_mentions(document))
 
 
-def has_earlier_names(document: Document) -> bool:
-    """Whether it was renamed, so that it stands for names which others may bear."""
-    return isinstance(document, Workspace | Project) and bool(document.formerly)
+def is_renaming(changed: Collection[str], graph: Graph) -> bool:
+    """Whether any that changes stands or stood for earlier names, which may be anybody's."""
+    named = {name for name in changed if name.startswith(_NAMED)}
+    return any(word.startswith(_ONCE) for word in graph.mentioned(named))
 
 
 def folders_above(path: str) -> Iterator[str]:
@@ -87,20 +98,45 @@ def folders_above(path: str) -> Iterator[str]:
         yield f"Folder {path}"
 
 
+class United:
+    """Two graphs, such as that of what is and that of what was."""
+
+    def __init__(self, one: Graph, other: Graph) -> None:
+        """Hold both."""
+        self._one, self._other = one, other
+
+    def mentioning(self, targets: Collection[str]) -> set[str]:
+        """The documents that mention any of these."""
+        return self._one.mentioning(targets) | self._other.mentioning(targets)
+
+    def mentioned(self, sources: Collection[str]) -> set[str]:
+        """What any of these documents mention."""
+        return self._one.mentioned(sources) | self._other.mentioned(sources)
+
+
 def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str] | None:
     """The documents that are to be judged anew when these change; None where they are more than so many, or all.
 
-    A user is felt by the groups it is in, by their grants, and by the projects that these are on.
+    A user is felt by the groups it is in, by their grants, and by the scopes that these are on. The graph knows too
+    what those mentioned that are gone or changed.
     """
-    if any(map(is_everywhere, changed)):
+    grants = {name for name in changed if name.startswith(_ON_SCOPES)}
+    scopes = _scopes(grants, graph)
+    if any(map(is_everywhere, changed)) or None in scopes:
         return None
+    changed = {*changed, *filter(None, scopes), *_renamed(grants, graph)}
     found, wave = set(changed), set(changed)
+    wave |= _revoking(changed, graph)
+    found |= wave
     while wave:
         carrying = {name for name in wave if name in changed or name.startswith(_CARRIERS)}
         reached = graph.mentioning(carrying)
-        grants = {name for name in wave | reached if name.startswith(_ON_PROJECTS)}
-        reached |= {name for name in graph.mentioned(grants) if name.startswith("Project ")}
-        reached |= _beside(grants, graph)
+        reached |= graph.mentioning({_scope(name) for name in wave if name.startswith("Project ")})
+        reached |= set(
+            filter(None, _scopes({name for name in wave | reached if name.startswith(_ON_SCOPES)}, graph))
+        )
+        if any(name.startswith("TagDefinition ") for name in wave):
+            reached |= {name for name in graph.mentioning({_TRUST}) if name.startswith("Organization ")}
         wave = reached - found
         found |= wave
         if len(found) > most:
@@ -108,30 +144,59 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
     return frozenset(found)
 
 
-def _beside(grants: Collection[str], graph: Graph) -> set[str]:
-    """What a revocation, come or gone, is felt by; and the revocations that may take a grant away."""
-    revocations = {name for name in grants if name.startswith("Revocation ")}
-    found = {
-        name for name in graph.mentioning(_scopes(grants, graph)) if name.startswith("Revocation ")
-    } - revocations
-    scopes = _scopes(revocations, graph)
-    return found | scopes | {name for name in graph.mentioning(scopes) if name.startswith("Grant ")}
+def _scopes(grants: Collection[str], graph: Graph) -> set[str | None]:
+    """The documents that some grants and revocations are on; None for the organisation."""
+    found: set[str | None] = set()
+    for word in graph.mentioned(grants) if grants else ():
+        if word.startswith(_ON):
+            workspace, _, project = word.removeprefix(_ON).partition("/")
+            kind = "Project" if project else "Workspace"
+            found.add(f"{kind} {workspace}/{project}".rstrip("/") if workspace else None)
+    return found
 
 
-def _scopes(grants: Collection[str], graph: Graph) -> set[str]:
-    return {name for name in graph.mentioned(grants) if name.startswith(("Project ", "Workspace "))}
+def _scope(name: str) -> str:
+    """The word under which grants mention the scope that a workspace or a project is."""
+    kind, _, names = name.partition(" ")
+    return f"{_ON}{names}" if kind == "Project" else f"{_ON}{names}/"
+
+
+def _renamed(grants: Collection[str], graph: Graph) -> set[str]:
+    """What revocations are on by a name that it once had."""
+    words = _words(_ONCE, grants, graph)
+    return {name for name in graph.mentioning(words) if name.startswith(_NAMED)} if words else set()
+
+
+def _revoking(changed: Collection[str], graph: Graph) -> set[str]:
+    """The revocations that are on changed scopes by names that these once had."""
+    scopes = {name for name in changed if name.startswith(_NAMED)}
+    scopes |= {name for name in graph.mentioned(scopes) if name.startswith("Workspace ")} if scopes else set()
+    words = _words(_ONCE, scopes, graph)
+    return {name for name in graph.mentioning(words) if name.startswith("Revocation ")} if words else set()
+
+
+def _words(beginning: str, sources: Collection[str], graph: Graph) -> set[str]:
+    return {word for word in graph.mentioned(sources) if word.startswith(beginning)} if sources else set()
 
 
 def needed(judged: Collection[str], graph: Graph) -> set[str]:
-    """The documents that it takes to judge some: all that they stand on, and the grants on their projects."""
+    """The documents that it takes to judge some: all that they stand on, and the grants on the scopes they are in.
+
+    Not among them: the kinds that are always at hand.
+    """
     found, wave = set(judged), set(judged)
+    found |= graph.mentioning({f"{_ON}/"})
     while wave:
-        projects = {name for name in wave if name.startswith("Project ")}
         asking = {name for name in wave if name in judged or not name.startswith(_SELF_CONTAINED)}
         reached = graph.mentioned(asking)
-        reached |= {
-            name for name in graph.mentioning(projects & set(judged)) if name.startswith(_ON_PROJECTS)
+        scopes = {
+            _scope(name)
+            for name in wave
+            if name.startswith("Workspace ") or (name in judged and name.startswith("Project "))
         }
+        reached |= graph.mentioning(scopes)
+        if _TRUST in reached:
+            reached |= graph.mentioning({_TRUST})
         reached |= graph.mentioning(set(map(_once, wave | reached)))
         wave = reached - found
         found |= wave
@@ -141,7 +206,7 @@ def needed(judged: Collection[str], graph: Graph) -> set[str]:
 def _once(name: str) -> str:
     """What the documents mention that once had this name, or have it beside earlier ones."""
     kind, _, names = name.partition(" ")
-    return f"Once {kind} {names.rpartition('/')[2]}"
+    return f"{_ONCE}{kind} {names.rpartition('/')[2]}"
 
 
 def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case for each kind)
@@ -149,6 +214,7 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
         case Organization():
             yield from _access(document.access)
             yield from _trust(document.trust)
+            yield _TRUST
         case Workspace():
             yield from _access(document.access)
         case Project():
@@ -164,6 +230,7 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
                 yield f"Workspace {document.workspace}"
                 if document.project is not None:
                     yield f"Project {document.workspace}/{document.project}"
+            yield f"{_ON}{document.workspace or ''}/{document.project or ''}"
             yield from _access([document])
         case Group():
             yield from (f"User {member}" for member in document.members)
@@ -180,14 +247,19 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
             yield f"Workspace {document.workspace}"
         case TagDefinition() if document.set_by is not None:
             yield from _who(document.set_by)
+            yield _TRUST
         case User() | Role() | Policy() | _:
             pass
+    if isinstance(document, Revocation) and document.workspace is not None:
+        yield _once(f"Workspace {document.workspace}")
+        if document.project is not None:
+            yield _once(f"Project {document.project}")
     if isinstance(document, Workspace) and document.formerly:
-        yield from (f"Once Workspace {name}" for name in (*document.formerly, document.name))
+        yield from (_once(f"Workspace {name}") for name in (*document.formerly, document.name))
     if isinstance(document, Project) and document.formerly:
         for workspace, name in trail(document):
             yield f"Workspace {workspace}"
-            yield f"Once Project {name}"
+            yield _once(f"Project {name}")
 
 
 def _trust(trust: Trust) -> Iterator[str]:

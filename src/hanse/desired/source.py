@@ -18,12 +18,6 @@ def document_source(kind: str, *names: str) -> str:
     return f"{kind} {'/'.join(names)}"
 
 
-def named(source: str) -> tuple[str, ...]:
-    """The kind and the names of a document that `document_source` named."""
-    kind, _, names = source.partition(" ")
-    return (kind, *names.split("/"))
-
-
 def term_source(scope: str, term: Term) -> str:
     """Such as `grant shop/prod user:u-1001 admin 2026-01-01T00:00:00Z..`; scope is workspace/project or less."""
     start = format_instant(term.start) if term.start else ""

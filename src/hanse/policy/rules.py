@@ -6,23 +6,25 @@ answer is told there too, with whom it was asked of. One that is broken is told 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from hanse.desired.kinds import Policy
-from hanse.desired.manifest import Id, Manifest
+from hanse.desired.manifest import Manifest
 from hanse.foundation.diagnostics import Diagnostic, Place, error
 from hanse.policy.checking import Expression, check
 from hanse.policy.cost import MAX_STEPS, Bounds
 from hanse.policy.engine import Failed, Program, Values
-from hanse.policy.subjects import Affected, Subject, subjects
+from hanse.policy.subjects import Asked, Subject, subjects
 from hanse.policy.syntax import Index, Node, Select, Wrong
 from hanse.policy.variables import VARIABLES, Documents, Making
 
 BROKEN = "policy"
 """The code of a finding about what breaks a policy, placed there."""
+MISTAKEN = "policy-expression"
+"""The code of a finding about a policy that cannot be asked."""
 MAX_TOLD = 100
 """So many that break one policy are told one by one."""
 MAX_NAMED = 3
@@ -45,13 +47,12 @@ MAX_KEPT = 65_536
 """Answers that are remembered at a time."""
 
 
-def check_policies(manifest: Manifest, affected: Collection[Id] | None = None) -> list[Diagnostic]:
+def check_policies(manifest: Manifest, asked: Asked = lambda _: True) -> list[Diagnostic]:
     """Everything that policies say of a manifest, and everything that is wrong with them.
 
-    With `affected`, only of what these documents are part of: give what changed, and a Grant that is gone all the
-    same. All that a change can break is told, and nothing that asking of everything would not tell.
+    With `asked`, only of what stands in these documents: nothing is told that asking of everything would not tell.
     """
-    return list(_Asking(manifest, affected).told())
+    return list(_Asking(manifest, asked).told())
 
 
 @dataclass(eq=False)
@@ -148,10 +149,9 @@ class _View:
 
 
 class _Asking:
-    def __init__(self, manifest: Manifest, changed: Collection[Id] | None) -> None:
+    def __init__(self, manifest: Manifest, asked: Asked) -> None:
         self._manifest = manifest
-        self._affected = Affected(manifest, changed)
-        self._everything = Affected(manifest, None)
+        self._asked = asked
         self._documents = Documents(manifest)
         self._steps = 0
 
@@ -163,11 +163,7 @@ class _Asking:
             except _Unsound as problem:
                 yield problem.diagnostic
         for on, those in rules.items():
-            fresh = [rule for rule in those if rule.policy.name in self._affected.policies]
-            others = [rule for rule in those if rule.policy.name not in self._affected.policies]
-            exhausted = self._ask(on, those if self._affected.all else others, self._affected)
-            if fresh and not self._affected.all:
-                exhausted = exhausted or self._ask(on, fresh, self._everything)
+            exhausted = self._ask(on, those)
             for rule in those:
                 yield from self._findings(rule)
             if exhausted is not None:
@@ -197,7 +193,7 @@ class _Asking:
         exact = _within(self._manifest.files, place, text, wrong.at) if place else None
         near = "" if exact else f" (at character {wrong.at + 1})"
         message = f"{name} of policy '{policy.name}': {wrong.message}{near}"
-        return error("policy-expression", message, wrong.advice, exact or place)
+        return error(MISTAKEN, message, wrong.advice, exact or place)
 
     def _place(self, policy: Policy, name: str) -> Place | None:
         return self._manifest.place(f"Policy {policy.name}", (name,))
@@ -207,12 +203,10 @@ class _Asking:
 
     # --- asking
 
-    def _ask(self, on: str, rules: Sequence[_Rule], affected: Affected) -> _Rule | None:
-        """Ask these of all affected subjects. The rule at which the steps for all were used up, if they were."""
-        if not rules:
-            return None
+    def _ask(self, on: str, rules: Sequence[_Rule]) -> _Rule | None:
+        """Ask these of all that is asked. The rule at which the steps for all were used up, if they were."""
         views = self._views([ask for rule in rules for ask in rule.asks])
-        for subject in subjects(self._manifest, on, affected):
+        for subject in subjects(self._manifest, on, self._asked):
             self._steps += _SUBJECT + _LOOKING * len(rules)
             for rule in rules:
                 self._one(rule, subject, views)

@@ -14,12 +14,13 @@ from datetime import datetime
 from functools import cached_property
 
 from hanse.desired.affected import (
-    EVERYWHERE,
+    LOADED,
     VERSION,
     Graph,
+    United,
     affected,
     folders_above,
-    has_earlier_names,
+    is_renaming,
     mentions,
     name_of,
     needed,
@@ -76,8 +77,8 @@ def check_worktree_since(source: Source, language: Language, since: str, now: da
             comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
         asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
         graph = _Memory(_all_noted(loaded, ids))
-        told = affected(asked.names | _zones(asked, graph), graph, len(ids) + MOST)
-        return checked("", loaded, language, now, _Selection(told, None, asked, loaded))
+        selection = _Selection(_Felt(graph, len(ids) + MOST, asked), None, asked, loaded)
+        return checked("", loaded, language, now, selection)
 
 
 class _AllError(Exception):
@@ -93,9 +94,9 @@ class _Changed:
     links: list[str]
     names: set[str]
     """The documents that were added, changed, moved or taken out."""
-    renamed: bool
-    """Whether one of them has or had an earlier name, which may be anybody's."""
     noted: list[Noted]
+    before: list[Noted]
+    """Of these documents, what they mentioned before."""
 
 
 class _Look:
@@ -123,19 +124,13 @@ class _Look:
             moved = asked if known == self._since else await self._changed(known)
         except SourceError:  # the repository has lost that commit
             raise _AllError from None
-        if asked.renamed or moved.renamed:
-            raise _AllError
         index.move(self._commit, moved.blobs, moved.noted)
-        told = affected(asked.names | _zones(asked, index), index, MOST)
-        judged = affected(
-            asked.names | moved.names | _zones(asked, index) | _zones(moved, index), index, MOST
-        )
-        if told is None or judged is None:
+        felt, by_all = _Felt(index, MOST, asked), _Felt(index, MOST, asked, moved)
+        judged = by_all.names
+        if felt.names is None or judged is None or by_all.is_renaming:
             raise _AllError
         names = needed(judged, index)
-        names.update(
-            f"{kind.__name__} {name}" for kind in EVERYWHERE for name in index.declared(kind.__name__)
-        )
+        names.update(f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__))
         found = index.declaring(names) | index.unsound()
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
@@ -150,7 +145,7 @@ class _Look:
             Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong
         ]
         index.move(self._commit, [noted.path for noted in settled], settled)
-        selection = _Selection(told, judged, asked, loaded)
+        selection = _Selection(felt, judged, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
         mine = {name for names in result.natives.values() for name in names}
         if any(sources - judged - result.natives.keys() for sources in index.holding(mine).values()):
@@ -168,8 +163,7 @@ class _Look:
         asked = await self._changed(self._since)
         noted = _all_noted(loaded, files.blobs)
         graph = _Memory(noted)
-        told = affected(asked.names | _zones(asked, graph), graph, len(noted) + MOST)
-        selection = _Selection(told, None, asked, loaded)
+        selection = _Selection(_Felt(graph, len(noted) + MOST, asked), None, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
         with suppress(StoreError), self._index.transaction():
             self._index.fill(self._commit, self._mark, noted)
@@ -226,9 +220,8 @@ class _Comparing:
         """What came out."""
         before, after = self._before, self._after
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        documents = (item for side in (before, after) for name in names for item in side.get(name, ()))
-        renamed = any(has_earlier_names(document) for _, document in documents)
-        return _Changed(blobs, links, self._names | names, renamed, noted)
+        former = (_noted("", "", (d for _, d in before[name]), sound=True) for name in names & before.keys())
+        return _Changed(blobs, links, self._names | names, noted, list(former))
 
 
 class _Selection:
@@ -236,13 +229,14 @@ class _Selection:
 
     def __init__(
         self,
-        told: Collection[str] | None,
+        felt: _Felt,
         judged: Collection[str] | None,
         asked: _Changed,
         loaded: Loaded,
     ) -> None:
         self.judged = judged
-        self._told = told
+        self._told = felt.names
+        self._is_renaming = felt.is_renaming
         self._asked = asked
         self._loaded = loaded
 
@@ -253,7 +247,7 @@ class _Selection:
     def tells(self, diagnostic: Diagnostic) -> bool:
         """Whether this finding is."""
         place = diagnostic.place
-        if place is None or self._told is None or (self._asked.renamed and diagnostic.code == "former-name"):
+        if place is None or self._told is None or (self._is_renaming and diagnostic.code == "former-name"):
             return True
         here = self._names.get(place.path, {})
         number = 0
@@ -294,6 +288,20 @@ class _Memory:
 
 def _documents(loaded: Loaded) -> Iterable[Declared]:
     return [*loaded.manifest.documents(), *loaded.salvaged]
+
+
+class _Felt:
+    """What some changes can be felt by."""
+
+    def __init__(self, graph: Graph, most: int, *changes: _Changed) -> None:
+        names: set[str] = set()
+        for change in changes:
+            names |= change.names | _zones(change, graph)
+            graph = United(graph, _Memory(change.before))
+        self.is_renaming = is_renaming(names, graph)
+        """Whether one of them has or had an earlier name."""
+        self.names = affected(names, graph, most)
+        """None where it is more than so many documents, or all."""
 
 
 def _zones(changed: _Changed, graph: Graph) -> set[str]:

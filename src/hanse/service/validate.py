@@ -16,12 +16,12 @@ from hanse.desired.intents import directory, intents, samples, settings
 from hanse.desired.load import MANIFESTS, Loaded, current, is_manifest, load, row_of
 from hanse.desired.manifest import Manifest
 from hanse.desired.settings import Settings
-from hanse.desired.source import document_source, named
+from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
 from hanse.foundation.yaml import MAX_BYTES
 from hanse.model import Owner, WorkspaceOn
 from hanse.observed import mark
-from hanse.policy import BROKEN, check_policies
+from hanse.policy import MISTAKEN, check_policies
 from hanse.ports.source import Source
 from hanse.ports.store import Rows
 from hanse.service.estate import Language
@@ -196,12 +196,11 @@ def checked(
 
 
 def _policies(manifest: Manifest, selection: Selection | None) -> list[Diagnostic]:
-    """What policies say of what is looked at. A policy that gives no answer is told, whoever it was asked of."""
-    if selection is None or selection.judged is None:
-        found = check_policies(manifest)
-    else:
-        found = check_policies(manifest, [named(name) for name in selection.judged])
-    return [d for d in found if selection is None or d.code != BROKEN or selection.tells(d)]
+    """What policies say of what is told, and what is wrong with policies that are."""
+    if selection is None:
+        return check_policies(manifest)
+    found = check_policies(manifest, lambda identity: selection.told(document_source(*identity)))
+    return [d for d in found if d.code != MISTAKEN or selection.tells(d)]
 
 
 def _judged(wanted: Mapping[Owner, Intent], selection: Selection | None) -> Iterable[Owner]:
