@@ -155,8 +155,7 @@ def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> No
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
 
-    who = operator()
-    git.init(folder, files, message, git.Author(who, f"{who}@localhost"))
+    git.init(folder, files, message, operator())
 
 
 @asynccontextmanager

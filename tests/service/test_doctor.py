@@ -75,7 +75,7 @@ def test_a_folder_needs_no_server_configuration_and_may_be_uncommitted(world: Wo
     names = [[zone.name for zone in zones] for _, zones, _ in asked.bootstraps]
     assert names == [["brand-new", "production"], ["production"]]
     world.config.write_text(config)
-    assert world.run("bootstrap", "memory", "south", "--worktree").exit_code == 2
+    assert world.run("bootstrap", "memory", "south", "--worktree").exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -339,3 +339,13 @@ def test_a_remote_that_is_away_or_refuses_is_told(world: World, tmp_path: Path) 
     result = world.run(*ON)
     assert result.exit_code == 1
     assert "gone.git" in result.output
+
+
+def test_an_empty_reason_is_none(world: World) -> None:
+    assert "must not be empty" in world.run(*ON[:-1], " ").output
+
+
+def test_a_command_line_that_is_not_understood_ends_with_1_and_a_guess(world: World) -> None:
+    result = world.run("grnat")
+    assert result.exit_code == 1
+    assert "did you mean 'grant'?" in result.output

@@ -40,7 +40,7 @@ def test_json_is_the_form_json(world: World) -> None:
 
 def test_a_commit_and_the_working_tree_are_not_asked_for_together(world: World) -> None:
     result = world.run("validate", str(world.repository), "--commit", "HEAD", "--watch")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "leave out --worktree and --watch" in result.output
 
 

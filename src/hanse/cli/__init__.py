@@ -6,6 +6,8 @@ import importlib
 
 import click
 
+from hanse.foundation.diagnostics import suggest
+
 COMMANDS = {
     "init": "Make a manifest repository that works.",
     "validate": "Check a manifest: all errors at once, with file, line and column.",
@@ -30,6 +32,9 @@ modules = {name: f"hanse.cli.{name}" for name in COMMANDS}
 """Where each command is. main puts in those that are not of this face."""
 
 
+click.UsageError.exit_code = 1  # 2 is what `hanse plan` says of changes, and no answer to a misspelt option
+
+
 class Commands(click.Group):
     """Commands by name, imported only when called: `hanse --help` stays quick."""
 
@@ -40,6 +45,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command itself, or None for an unknown name."""
         if cmd_name not in COMMANDS:
+            guess = None if ctx.resilient_parsing else suggest(cmd_name, COMMANDS)
+            if guess:
+                ctx.fail(f"there is no command '{cmd_name}'; did you mean '{guess}'?")
             return None
         command: click.Command = importlib.import_module(modules[cmd_name]).command
         return command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hanse.cli.session import said
 from hanse.cli.written import options, write
 from hanse.desired.intent import SubjectKind
 from hanse.service.estate import Estate, Trouble
@@ -23,7 +24,7 @@ from hanse.service.write import Request, Writing
 @click.option(
     "--from", "start", default="", metavar="INSTANT", help="Not before an instant with offset, or a date."
 )
-@click.option("--reason", required=True, help="Why; it is kept in git beside the grant.")
+@click.option("--reason", required=True, callback=said, help="Why; it is kept in git beside the grant.")
 @options
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 (each is an option)

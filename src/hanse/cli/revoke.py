@@ -6,7 +6,7 @@ import click
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, quoted
-from hanse.cli.session import OK, complain, run
+from hanse.cli.session import OK, complain, run, said
 from hanse.desired.intent import SubjectKind
 from hanse.service.estate import Estate, Trouble
 from hanse.service.revoke import revoke, write_revocations
@@ -18,7 +18,7 @@ from hanse.service.write import Committed, Declined
 @click.option("--user", help="The principal whose grant it is.")
 @click.option("--group", help="The group whose grant it is.")
 @click.option("--role", default="", help="Only this role. Default: every role.")
-@click.option("--reason", required=True, help="Why; it is kept in the journal, and in git.")
+@click.option("--reason", required=True, callback=said, help="Why; it is kept in the journal, and in git.")
 @click.pass_context
 def command(
     ctx: click.Context, project: str, user: str | None, group: str | None, role: str, reason: str

@@ -84,6 +84,13 @@ def leave(ctx: click.Context, job: Callable[[], int]) -> None:
     ctx.exit(code)
 
 
+def said(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A text that is needed, so that an empty one does not do."""
+    if not value.strip():
+        raise click.BadParameter("it must not be empty", ctx, param)
+    return value
+
+
 def complain(message: str, advice: str = "") -> None:
     """Say on standard error what is wrong and what to do."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)

@@ -13,6 +13,7 @@ from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain
 from hanse.cli.session import ERROR, OK, complain, config, joined, leave, print_json
 from hanse.service.estate import Estate
+from hanse.service.trust import must_sign
 from hanse.service.write import Committed, Declined, Request, Result, Writing
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,7 +64,10 @@ def write(
         if manifest:
             return await job(main.writing(manifest), None)
         async with main.estate(config(ctx)) as estate:
-            return await job(Writing.of(estate), estate)
+            writing = Writing.of(estate)
+            if branch in ("", writing.branch):
+                await must_sign(estate)
+            return await job(writing, estate)
 
     leave(ctx, lambda: asyncio.run(opened()))
 

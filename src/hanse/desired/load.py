@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -106,9 +106,12 @@ def load(
         findings += _independent(check(whole, now), findings)
     else:
         findings = check(manifest, now)
+    if reading.syntax:
+        findings = [*_perhaps_unread(findings, reading.syntax)]
     findings += [told for told in reading.outdated if told.severity == "warning"]
     found = [*reading.syntax, *diagnostics(findings, files), *_links(links, reading.ignored)]
-    if not manifest.organizations and not any(kind == "Organization" for kind, *_ in unsound):
+    unread = reading.syntax or any(kind == "Organization" for kind, *_ in unsound)  # it may be in there
+    if not manifest.organizations and not unread:
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
     return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts)
@@ -122,6 +125,18 @@ def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Ite
     for finding in findings:
         length = len(finding.steps)
         if all(m.steps[:length] != finding.steps for m in wrong.get(finding.spot, ())):
+            yield finding
+
+
+def _perhaps_unread(findings: Iterable[Finding], syntax: Sequence[Diagnostic]) -> Iterator[Finding]:
+    """Findings; those about what is not declared say that it may stand in a file that could not be read."""
+    paths = sorted({found.place.path for found in syntax if found.place})
+    for finding in findings:
+        if paths and finding.code == "unknown-reference" and not finding.advice.startswith("did you mean"):
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            advice = f"{finding.advice}; it may stand in {paths[0]}{more}, not read because of an error"
+            yield replace(finding, advice=advice)
+        else:
             yield finding
 
 

@@ -25,10 +25,14 @@ _TYPES = {
     "boolean": "true or false",
     "null": "nothing",
 }
+_FOREIGN = "a file that is not Hanse's is named in Organization.ignore"
 _QUOTED = 60
 """Characters of a value that a message shows."""
+_FEW = 5
+"""So many allowed values are all listed, without a guess."""
 _LISTED = 20
 """So many allowed values a message lists."""
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?=\D*\Z)")
 _MSGSPEC_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -48,11 +52,12 @@ def mistakes(value: dict[str, Any], vocabulary: Vocabulary) -> list[Mistake]:
     """Everything that is wrong with the form of one document; empty if it is sound."""
     kind = value.get("kind")
     if "kind" not in value:
-        advice = f"add one of: {', '.join(vocabulary.kinds)}"
+        advice = f"add one of: {', '.join(vocabulary.kinds)}; {_FOREIGN}"
         return [Mistake("missing-field", "missing field 'kind'", advice)]
     if not isinstance(kind, str) or kind not in vocabulary.kinds:
         guess = suggest(str(kind), vocabulary.kinds)
-        return [Mistake("unknown-kind", f"unknown kind '{kind}'", meant(guess, vocabulary.kinds), ("kind",))]
+        advice = meant(guess, vocabulary.kinds) if guess else f"{meant(None, vocabulary.kinds)}; {_FOREIGN}"
+        return [Mistake("unknown-kind", f"unknown kind '{kind}'", advice, ("kind",))]
     try:
         vocabulary.typed(value)
     except msgspec.ValidationError as problem:
@@ -105,10 +110,11 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
         message = f"{where}missing field '{name}'"
         yield Mistake("missing-field", message, f"add '{name}: …'", steps, field=name)
     elif rule == "type":
-        yield _wrong_type(kind["types"], error)
+        yield _wrong_type(kind["types"], error, _at(schema, error.schema_path))
     elif rule in ("enum", "const"):
         options = [str(option) for option in kind.get("options", ())]
-        advice = meant(suggest(str(error.instance), options), options)
+        few = len(options) <= _FEW  # a guess may be the opposite: 'active' for 'inactive'
+        advice = meant(None if few else suggest(str(error.instance), options), options)
         yield Mistake("not-allowed", f"{where}{what(error.instance)} is not allowed", advice, steps)
     elif rule == "pattern":
         node = _at(schema, error.schema_path)
@@ -142,7 +148,7 @@ def _likely(branches: Sequence[Sequence[Any]], steps: tuple[str | int, ...]) -> 
     return next((branch for branch in real if not is_other(branch)), ())
 
 
-def _wrong_type(types: Sequence[str], error: Any) -> Mistake:
+def _wrong_type(types: Sequence[str], error: Any, wanting: Mapping[str, Any] | None = None) -> Mistake:
     steps = tuple(error.instance_path)
     where = f"{_field(steps)}: " if steps else ""
     wanted = dict.fromkeys(_TYPES.get(name, name) for name in types if name != "null" or len(types) == 1)
@@ -151,7 +157,10 @@ def _wrong_type(types: Sequence[str], error: Any) -> Mistake:
     *most, last = wanted
     expected = f"{', '.join(most)} or {last}" if most else last
     message = f"{where}expected {expected}, got {what(error.instance)}"
-    return Mistake("wrong-type", message, conversion(types, error.instance), steps)
+    advice = conversion(types, error.instance, fields=tuple((wanting or {}).get("properties", ())))
+    if wanting and types == ["array"] and "$ref" in wanting.get("items", {}):  # of mappings
+        advice = "begin each row below it with '- ' and its fields"
+    return Mistake("wrong-type", message, advice, steps)
 
 
 _LIMITS = {
@@ -210,8 +219,8 @@ def what(value: Any) -> str:
     return "a list" if isinstance(value, list | tuple) else "a mapping"
 
 
-def conversion(wanted: Sequence[str], value: Any) -> str:
-    """How to make a value of the wrong type right, where that is plain."""
+def conversion(wanted: Sequence[str], value: Any, *, fields: Sequence[str] = ()) -> str:
+    """How to make a value of the wrong type right, where that is plain; `fields` are those of a wanted mapping."""
     if value is None:
         return "write a value, or leave the field out"
     if wanted == ["string"] and isinstance(value, bool | int | float):
@@ -221,4 +230,12 @@ def conversion(wanted: Sequence[str], value: Any) -> str:
         return f"write [{value}]"
     if wanted[0] in ("integer", "number") and isinstance(value, str) and value.strip("-").isdigit():
         return "take the quotes away"
+    if wanted[0] in ("integer", "number") and isinstance(value, str) and (number := _NUMBER.match(value)):
+        return f"write the number alone: {number[0]}"
+    if wanted == ["object"]:
+        return (
+            f"write its fields below it: {', '.join(fields)}" if fields else "write 'name: value', one a line"
+        )
+    if wanted == ["string"]:
+        return "write one value"
     return ""

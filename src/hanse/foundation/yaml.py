@@ -65,7 +65,16 @@ _ADVICE = {
     "recursion limit exceeded": f"make it flatter: at most {MAX_DEPTH} levels",
     "unknown anchor": "set the anchor before it in the same document, or quote the value",
     "duplicate mapping key": "keep one of the two",
+    "simple key expect ':'": "write 'key: value', with a space after the colon; it may be the line before",
+    "could not find expected ':'": "write 'key: value', with a space after the colon; indent the lines of a text",
+    "multiline quoted scalar": "end the text with the quote that it begins with",
+    "unclosed bracket": "see that each { and [ is closed",
+    "invalid indentation": "check the indentation, and that each { and [ before it is closed",
+    "unclosed quote": "end the text with the quote that it begins with",
+    "invalid trailing content after": "put the whole value in quotes of the other sort, ' or \"",
+    "did not find expected alphabetic or numeric character": "quote the value if it begins with * or &",
 }
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -303,7 +312,10 @@ class _Inspection:
         if tag is not None:
             message = f"the tag {_short(tag.replace('tag:yaml.org,2002:', '!!'))} is not supported"
             self._fault(
-                event, "yaml-tag", message, "take it out; text that looks like a number needs quotes only"
+                event,
+                "yaml-tag",
+                message,
+                "quote the value if it is text that begins with !; else take the tag out",
             )
         if not self._name_is_plain(event):
             return False
@@ -396,6 +408,11 @@ def _syntax_faults(chunk: _Chunk, wrong: str) -> list[_Fault]:
         return list(islice(_duplicates(chunk), MAX_FAULTS)) or [
             chunk.fault("duplicate-key", problem, _advice(problem))
         ]
+    conflict = _CONFLICT.search(chunk.text)
+    if conflict:
+        line = chunk.line + chunk.text.count("\n", 0, conflict.start())
+        advice = "keep one of its sides, and take out the lines of <, = and >"
+        return [_Fault("merge-conflict", "a conflict of a merge stands here, unresolved", advice, line, 1)]
     place = _RUST_ERROR.match(wrong)
     line, column = (int(place[1]), int(place[2])) if place else (1, 1)
     return [_Fault("invalid-yaml", problem, _advice(problem), chunk.line + line - 1, column)]

@@ -10,16 +10,22 @@ from pathlib import Path
 from hanse.git import command
 from hanse.git.command import GitError
 from hanse.git.repository import Repository
-from hanse.git.writer import checked_path, variables_of
+from hanse.git.writer import Writer, checked_path, variables_of
 from hanse.ports.writer import Person as Author
 
 
 def init(
-    folder: Path, files: Mapping[str, bytes], message: str, author: Author, *, at: datetime | None = None
+    folder: Path,
+    files: Mapping[str, bytes],
+    message: str,
+    author: Author | str,
+    *,
+    at: datetime | None = None,
 ) -> str:
     """Make a repository with a first commit on the branch main, and give the commit's id.
 
-    The folder may exist already, but neither hold a repository nor any of the files. `at` is now by default.
+    The folder may exist already, but neither hold a repository nor any of the files. The author may be
+    an account: then it is the person as git is configured, else `account@host`. `at` is now by default.
     Raises GitError.
     """
     command.check_version()
@@ -34,7 +40,8 @@ def init(
         raise GitError(f"{folder} cannot be made: {wrong.strerror}", "name another folder") from wrong
     top = str(folder.absolute())
     command.git("init", "--quiet", "--template=", "--initial-branch=main", "--", top, place=folder)
-    return commit(folder, files, message, author, at=at)
+    who = Writer(Repository.open(folder)).person(author) if isinstance(author, str) else author
+    return commit(folder, files, message, who, at=at)
 
 
 def commit(

@@ -191,7 +191,11 @@ def checked(
                 problems.append(_collision(manifest, intent, wanted[holder], f"{names[0]} {names[1]}"))
     # Placed file by file, so that each is composed once.
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.source)
-    found = in_order([*diagnostics, *manifest.diagnostics(ordered), *_policies(manifest, selection)])
+    wrong = {one.place for one in diagnostics if one.severity == "error" and one.place}
+    compiled = [
+        one for one in manifest.diagnostics(ordered) if one.place not in wrong
+    ]  # else it only follows
+    found = in_order([*diagnostics, *compiled, *_policies(manifest, selection)])
     return Checked(commit, manifest, found, wanted, people, setting, natives)
 
 
