@@ -53,20 +53,6 @@ async def untrusted(
     return signers.refusals(await _evidence(estate, commit, head.commit, signers, settings), head.commit)
 
 
-async def must_sign(estate: Estate) -> None:
-    """Raise Trouble where a commit of Hanse's own could not be accepted, and nothing after it: none would sign it."""
-    repository = estate.config.repository
-    if repository is not None and repository.signing_key:
-        return
-    _, settings = await accepted_state(estate.store, await estate.store.head())
-    if asks_for_signatures(estate, settings):
-        raise Trouble(
-            "new commits need a signature here, and Hanse has no key to sign its own with",
-            "write to a branch with --branch and sign its merge; or give Hanse a key: `repository.signingKey` in "
-            "server.yaml, and a `machine` in `trust.signers` of the organisation",
-        )
-
-
 async def must_be_trusted(estate: Estate, commit: str) -> None:
     """Raise Trouble where a commit may not be accepted: nobody is to act on what it says."""
     head = await estate.store.head()
