@@ -170,7 +170,10 @@ def checked(
 
     def compile_some(part: int, parts: int) -> list[_Made]:
         return [
-            _made(platforms[owner.platform].compile(wanted[owner], people, now), unique[owner.platform])
+            _made(
+                platforms[owner.platform].compile(wanted[owner], people, now, links=False),
+                unique[owner.platform],
+            )
             for owner in owners[part::parts]
         ]
 
