@@ -77,9 +77,7 @@ class WatchedPlatform:
         """As the inner one."""
         return self.inner.describe()
 
-    def compile(
-        self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True
-    ) -> Compiled:
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
         """As the inner one."""
         return self.inner.compile(intent, directory, now, links=links)
 

@@ -200,9 +200,7 @@ def checked(
     holders: dict[str, Owner] = {}
     for owner, (wrong, names) in made.items():
         if wrong and (
-            selection is None
-            or selection.told(source_of(wanted[owner]))
-            or isinstance(owner, WorkspaceOn)
+            selection is None or selection.told(source_of(wanted[owner])) or isinstance(owner, WorkspaceOn)
         ):
             problems += wrong
         for name in names:

@@ -43,9 +43,7 @@ class Kubernetes:
         """Kinds, blocks, pace."""
         return DESCRIPTION
 
-    def compile(
-        self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True
-    ) -> Compiled:
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
         """What the intent means in a cluster. Pure."""
         return compile_intent(intent, directory, now, links=links)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from hanse.desired.compiled import Compiled, Problem
-from hanse.desired.intent import Directory, Intent, Term
+from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
 from hanse.desired.source import document_source, file_source, scope_of, tag_sources, term_source
 from hanse.foundation.canonical import encode
@@ -64,9 +64,7 @@ _Path = tuple[str | int, ...]
 _Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
 
 
-def compile_intent(
-    intent: Intent, directory: Directory, now: datetime, *, links: bool = True
-) -> Compiled:
+def compile_intent(intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
     """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks.
 
     What a workspace's tenants share is nothing here. Without links, these are checked and not made.
@@ -389,26 +387,25 @@ class _Compiling:
             if self._allowed(name, f"group '{term.subject}'", term):
                 yield name, ""
             return
-        people, holders = self.directory.people, self._holders
+        people, holders, called = self.directory.people, self._holders, self._called
         members = self.directory.members(term.subject_kind, term.subject)
         for principal in sorted(set(members)) if len(members) > 1 else members:
             person = people.get(principal)
             if person is not None and person.active:
-                called = self._user(principal, term)
-                if called is None:
+                own = called(principal, person, term)
+                if own is None:
                     continue
-                if (other := holders.setdefault(called, principal)) == principal:
-                    yield called, principal
+                if (other := holders.setdefault(own, principal)) == principal:
+                    yield own, principal
                 else:
                     self._problem(
                         "warning", "shared-external-id", f"{principal} and {other} have the same external id",
                         "give each User an external id of its own", document_source("User", principal),
                     )  # fmt: skip
 
-    def _user(self, principal: str, asking: Term | None) -> str | None:
-        """What a person is called here; None where it cannot be told, or may not be so."""
+    def _called(self, principal: str, person: Person | None, asking: Term | None) -> str | None:
+        """What somebody is called here; None where it cannot be told, or may not be so."""
         users = self.platform.subjects.users
-        person = self.directory.people.get(principal)
         external = person.external_ids.get(users.external_id) if person else None
         if external is None or not external.text:
             self._problem(
@@ -444,14 +441,15 @@ class _Compiling:
     def _operators(self) -> None:
         """Operators may hold their role here, and need not. A native name may be a user's or a group's."""
         for operator in self.intent.operators:
-            found: list[Native] = []
             if operator.native is not None:
                 found = [
                     Native("User", "", Personal(operator.native)),
                     Native("Group", "", operator.native),
                 ]
-            elif (called := self._user(operator.user or "", None)) is not None:
-                found = [Native("User", "", Personal(called))]
+            else:
+                person = self.directory.people.get(operator.user or "")
+                called = self._called(operator.user or "", person, None)
+                found = [Native("User", "", Personal(called))] if called is not None else []
             name = operator.user or f"native:{operator.native}"
             self.tolerated += [
                 self._binding(

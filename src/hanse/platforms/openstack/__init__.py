@@ -43,9 +43,7 @@ class OpenStack:
         """Kinds, blocks, limits."""
         return DESCRIPTION
 
-    def compile(
-        self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True
-    ) -> Compiled:
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
         """What the intent means in Keystone. Pure."""
         return compile_intent(intent, directory, now, links=links)
 

@@ -33,9 +33,7 @@ _Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
 _ROLE = attrgetter("role")
 
 
-def compile_intent(
-    intent: Intent, directory: Directory, now: datetime, *, links: bool = True
-) -> Compiled:
+def compile_intent(intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
     """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks.
 
     Without links, these are checked and not made.
