@@ -110,8 +110,8 @@ class Manifest:
             if self._declared.setdefault(id_of(item[0]), item) is not item:
                 self.repeated.append(item)
         sorts: dict[str, dict[Any, Any]] = {kind: {} for kind in vocabulary.kinds}
-        for identity, item in self._declared.items():
-            sorts[identity[0]][identity[1] if len(identity) == 2 else identity[1:]] = item[0]
+        for (kind, *names), (document, _) in self._declared.items():
+            sorts[kind][names[0] if len(names) == 1 else tuple(names)] = document
         self.organizations: dict[str, Organization] = sorts["Organization"]
         self.locations: dict[str, Location] = sorts["Location"]
         self.platforms: dict[str, Platform] = sorts["Platform"]

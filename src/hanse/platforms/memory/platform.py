@@ -56,7 +56,7 @@ class MemoryPlatform:
         directory: Directory,
         now: datetime,
         *,
-        links: bool = True,  # noqa: ARG002 (they cost little here)
+        links: bool = True,
     ) -> Compiled:
         """Spaces, folders, groups, memberships and assignments."""
         return compile_intent(intent, directory, now)
