@@ -117,8 +117,11 @@ def edits(location: str) -> Iterator[None]:
         raise Trouble(f"{repository.folder} has no working tree", "clone it, and name the clone")
     folder = repository.folder
 
-    def counts(_: object, path: str) -> bool:
-        return is_manifest(os.path.relpath(path, folder))
+    def counts(change: watchfiles.Change, path: str) -> bool:
+        # Of a new folder nobody hears what came into it before it was watched, so it counts itself.
+        is_new_folder = change == watchfiles.Change.added and os.path.isdir(path)  # noqa: PTH112 (of text)
+        name = os.path.relpath(path, folder)
+        return is_manifest(f"{name}/any.yaml" if is_new_folder else name)
 
     # The first comes when the watch stands, so that nothing is missed that is saved while it is looked at.
     watch = watchfiles.watch(folder, watch_filter=counts, rust_timeout=WATCH_MS, yield_on_timeout=True)

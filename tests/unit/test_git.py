@@ -247,7 +247,7 @@ def test_contents_come_in_the_order_asked_for_and_may_be_left_half_read(folder: 
 
 def test_what_the_repository_does_not_hold_is_an_error(folder: Path) -> None:
     repository = Repository.open(folder)
-    with pytest.raises(GitError, match="missing"):
+    with pytest.raises(GitError, match="lacks the content"):
         list(repository.read(["0" * 40]))
     with pytest.raises(GitError, match="commit"):
         list(repository.read([repository.head()]))

@@ -76,29 +76,30 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
                     if base
                     else check_commit(source, language, head, now, cache)
                 )
-        _tell(checked, form)
         code = OK if checked.is_sound else ERROR
+        _tell(checked, form)
 
     def job() -> int:
-        asyncio.run(look())
+        if watch:
+            _watch(main, repository, lambda: asyncio.run(look()))
+        else:
+            asyncio.run(look())
         return code
 
-    leave(ctx, (lambda: _watch(main, repository, job)) if watch else job)
+    leave(ctx, job)
 
 
-def _watch(main: Joined, repository: str, job: Callable[[], int]) -> int:
-    """Check at each change of a file until Ctrl-C; a repository that cannot be read just now is read at the next."""
-    code = OK
+def _watch(main: Joined, repository: str, look: Callable[[], None]) -> None:
+    """Look at each change of a file until Ctrl-C."""
     try:
         for _ in main.edits(repository):
             if at_terminal():
                 click.clear()
-            code = job()
+            look()
             at = datetime.now().astimezone()
             click.secho(f"{at:%H:%M:%S} looking for changes; Ctrl-C ends it", dim=True, err=True)
     except KeyboardInterrupt:
         click.echo(err=True)
-    return code
 
 
 def _tell(checked: Checked, form: Format) -> None:

@@ -77,9 +77,9 @@ class WatchedPlatform:
         """As the inner one."""
         return self.inner.describe()
 
-    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
         """As the inner one."""
-        return self.inner.compile(intent, directory, now)
+        return self.inner.compile(intent, directory, now, links=links)
 
     async def observe(self, scope: Scope) -> Observation:
         """As the inner one."""

@@ -17,23 +17,13 @@ def check_access(report: Report, now: datetime) -> None:
     roles = _roles_by_scope(report)
     for grant in manifest.grants.values():
         _scope(report, grant)
+    active = {name for name, user in manifest.users.items() if user.state != "disabled"}
+    filled = {name for name, group in manifest.groups.items() if group.members}
     for scope, row, identity, steps in manifest.access_rows():
         if (row.user is None) == (row.group is None):
             _who(report, row, identity, steps)
-        elif row.user is not None:
-            user = manifest.users.get(row.user)
-            if user is None:
-                report.dangling(identity, (*steps, "user"), "User", row.user)
-            elif user.state == "disabled":
-                message = f"user '{row.user}' is disabled, so this gives nobody access"
-                report.warning(identity, "disabled-user", message, "take it out", (*steps, "user"))
-        elif row.group is not None:
-            group = manifest.groups.get(row.group)
-            if group is None:
-                report.dangling(identity, (*steps, "group"), "Group", row.group)
-            elif not group.members and ("Group", row.group) not in manifest.unsound:
-                message = f"group '{row.group}' is empty, so this gives nobody access"
-                report.warning(identity, "empty-group", message, "add members", (*steps, "group"))
+        elif row.user not in active and row.group not in filled:
+            _nobody(report, row, identity, steps)
         if row.role not in roles[_level(scope)]:
             _role(report, row.role, _level(scope), roles, identity, (*steps, "role"))
         if row.from_ is not None or row.until is not None:
@@ -76,6 +66,23 @@ def _who(report: Report, row: AccessRow | Grant | Revocation, identity: Id, step
     else:
         message = f"a {what} is for a user or for a group, not for both"
         report.error(identity, "user-or-group", message, f"make it two {what}s", (*steps, "group"), key=True)
+
+
+def _nobody(report: Report, row: AccessRow | Grant, identity: Id, steps: Steps) -> None:
+    """A grant for somebody or a group that is not there, or gives nobody access."""
+    manifest = report.manifest
+    if row.user is not None:
+        if row.user not in manifest.users:
+            report.dangling(identity, (*steps, "user"), "User", row.user)
+        else:
+            message = f"user '{row.user}' is disabled, so this gives nobody access"
+            report.warning(identity, "disabled-user", message, "take it out", (*steps, "user"))
+    elif row.group is not None:
+        if row.group not in manifest.groups:
+            report.dangling(identity, (*steps, "group"), "Group", row.group)
+        elif ("Group", row.group) not in manifest.unsound:
+            message = f"group '{row.group}' is empty, so this gives nobody access"
+            report.warning(identity, "empty-group", message, "add members", (*steps, "group"))
 
 
 def _role(

@@ -42,7 +42,7 @@ def intents(manifest: Manifest) -> dict[Owner, Intent]:
     for project in manifest.projects.values():
         for intent in making.tenants(project):
             found[intent.owner] = intent
-    places = {(owner.platform, intent.workspace) for owner, intent in found.items()}
+    places = dict.fromkeys((owner.platform, intent.workspace) for owner, intent in found.items())
     for platform, name in places:
         workspace = manifest.workspaces.get(name)
         if workspace is not None:
@@ -234,7 +234,7 @@ def _pace(limits: Limits, usual: Pace) -> Pace:
 
 
 def _united(terms: Iterable[Term]) -> tuple[Term, ...]:
-    return tuple(sorted(set(terms), key=sort_key))
+    return tuple(sorted(found, key=sort_key)) if len(found := set(terms)) > 1 else tuple(found)
 
 
 def _operators(platform: Platform) -> tuple[Operator, ...]:

@@ -59,7 +59,7 @@ MANIFESTS = (".yaml", ".yml")
 
 def is_manifest(path: str) -> bool:
     """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith(MANIFESTS) and is_seen(path)
+    return path.endswith(MANIFESTS) and "/." not in path and not path.startswith(".")
 
 
 def is_seen(path: str) -> bool:

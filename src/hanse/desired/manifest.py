@@ -107,7 +107,7 @@ class Manifest:
         """Documents whose name another one had already."""
         self._declared: dict[Id, Declared] = {}
         for item in declared:
-            if self._declared.setdefault(id_of(item.document), item) is not item:
+            if self._declared.setdefault(id_of(item[0]), item) is not item:
                 self.repeated.append(item)
         sorts: dict[str, dict[Any, Any]] = {kind: {} for kind in vocabulary.kinds}
         for (kind, *names), (document, _) in self._declared.items():
@@ -166,14 +166,14 @@ class Manifest:
         """
         found: dict[Scope, list[Term]] = {}
         for scope, term, _ in self.sound_terms():
-            if not self.revocations_of(scope, term):
+            if not self._revocations or not self.revocations_of(scope, term):
                 found.setdefault(scope, []).append(term)
         return found
 
     def sound_terms(self, whose: tuple[str, str] | None = None) -> Iterator[tuple[Scope, Term, Id]]:
         """Every sound grant that is declared, revoked or not, with the document that it stands in; or one subject's."""
         for scope, row, identity, _ in self.access_rows():
-            if (row.user is None) != (row.group is None) and whose in (None, _whom(row)):
+            if (row.user is None) != (row.group is None) and (whose is None or whose == _whom(row)):
                 term = read_term(row, self.zone)
                 if isinstance(term, Term):
                     yield scope, term, identity
@@ -224,8 +224,10 @@ class Manifest:
             for i, row in enumerate(workspace.access):
                 yield (name, ""), row, ("Workspace", name), ("access", i)
         for names, project in self.projects.items():
-            for i, row in enumerate(project.access):
-                yield names, row, ("Project", *names), ("access", i)
+            if project.access:
+                identity = ("Project", *names)
+                for i, row in enumerate(project.access):
+                    yield names, row, identity, ("access", i)
         for name, grant in self.grants.items():
             yield (grant.workspace or "", grant.project or ""), grant, ("Grant", name), ()
 

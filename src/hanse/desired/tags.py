@@ -38,10 +38,11 @@ def effective_tags(manifest: Manifest, document: Tagged) -> Tags:
     A project has those of its workspace and of its payment method too: what the project says wins, then what the
     payment method says, then what the workspace says. A default gives way to all of them.
     """
-    givers = list(given_by(manifest, document))
+    givers = [giver for giver in given_by(manifest, document) if giver.tags or manifest.tag_defaults]
     found: Tags = {}
-    for giver in givers:
-        found.update(manifest.tag_defaults.get(type(giver).__name__, ()))
+    if manifest.tag_defaults:
+        for giver in givers:
+            found.update(manifest.tag_defaults.get(type(giver).__name__, ()))
     for giver in givers:
         found.update(giver.tags)
     for name in [name for name, value in found.items() if isinstance(value, tuple)]:

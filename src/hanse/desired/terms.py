@@ -25,10 +25,12 @@ def read_term(row: AccessRow | Grant, zone: ZoneInfo) -> Term | BadTime:
 
     A row names either a user or a group (checked elsewhere); the user is taken where it names both.
     """
-    bounds = read_interval(row, zone)
-    if isinstance(bounds, BadTime):
-        return bounds
-    start, end = bounds
+    start = end = None
+    if row.from_ is not None or row.until is not None:
+        bounds = read_interval(row, zone)
+        if isinstance(bounds, BadTime):
+            return bounds
+        start, end = bounds
     if row.user is not None:
         return Term("user", row.user, row.role, start, end)
     return Term("group", row.group or "", row.role, start, end)

@@ -6,6 +6,7 @@ The clock is never read here; "now" is an argument wherever it matters.
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,7 @@ def parse_until(text: str, zone: ZoneInfo) -> datetime | Invalid:
     return _parse_bound(text, zone, "until")
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> datetime | Invalid:
     """Read an ISO 8601 instant, whose offset from UTC is mandatory, as a datetime in UTC."""
     match = _INSTANT.fullmatch(text)

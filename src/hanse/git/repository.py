@@ -145,9 +145,9 @@ class Repository:
         """
         listing = self._git("ls-tree", "-r", "-z", "--full-tree", checked_id(commit))
         check_number(sum(listing.count(suffix.encode() + b"\0") for suffix in suffixes))
-        ends = b"|".join(re.escape(suffix.encode()) for suffix in suffixes)
-        rows = re.findall(rb"(\d+) \w+ (\w+)\t([^\0]*(?:%s))\0" % ends, listing)
-        found = {_text(name): Entry(mode.decode(), blob.decode()) for mode, blob, name in rows}
+        ends = "|".join(map(re.escape, suffixes))
+        rows = re.findall(rf"(\d+) \w+ (\w+)\t([^\0]*(?:{ends}))\0", _text(listing))
+        found = {name: Entry(mode, blob) for mode, blob, name in rows}
         if suffixes:
             links = re.findall(rb"(?:\A|\0)120000 blob (\w+)\t([^\0]+)", listing)
             for path, blob in self._leading_out({_text(name): blob.decode() for blob, name in links}).items():

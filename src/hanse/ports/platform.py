@@ -60,8 +60,11 @@ class Platform(Protocol):
         """Kinds, blocks, limits."""
         ...
 
-    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
-        """What the intent means here. Pure; needs no connection. A leaving intent compiles to no resources."""
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
+        """What the intent means here. Pure; needs no connection. A leaving intent compiles to no resources.
+
+        Who only wants to know what is wrong needs no links: then they may be left out, and every problem is told.
+        """
         ...
 
     async def observe(self, scope: Scope) -> Observation:

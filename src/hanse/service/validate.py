@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from hanse.desired.compiled import Compiled, Problem
@@ -39,8 +40,17 @@ class Checked:
     intents: dict[Owner, Intent] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
     settings: Settings | None = None
-    natives: dict[str, set[str]] = field(default_factory=dict)
-    """By declaring document, what its things will be called, each as a text that no other may have."""
+    names: dict[Owner, list[str]] = field(default_factory=dict)
+    """What each owner's things will be called, each as a text that no other may have."""
+
+    @cached_property
+    def natives(self) -> dict[str, set[str]]:
+        """The same by declaring document."""
+        found: dict[str, set[str]] = {}
+        for owner, names in self.names.items():
+            if names:
+                found.setdefault(source_of(self.intents[owner]), set()).update(names)
+        return found
 
     @property
     def is_sound(self) -> bool:
@@ -92,8 +102,10 @@ async def load_commit(
 def manifest_files(source: Source, commit: str) -> tuple[Blobs, list[str]]:
     """The manifest's files of a commit, and what is named like one and is a link. Raises SourceError."""
     tree = source.tree(commit, suffixes=MANIFESTS)
-    blobs = {path: entry.blob for path, entry in tree.items() if entry.is_file and is_manifest(path)}
-    return Blobs(source, blobs), [path for path, entry in tree.items() if not entry.is_file]
+    links = [path for path, entry in tree.items() if not entry.is_file]
+    others = set(links)
+    blobs = {path: entry.blob for path, entry in tree.items() if path not in others and is_manifest(path)}
+    return Blobs(source, blobs), links
 
 
 def load_blobs(
@@ -166,37 +178,53 @@ def checked(
         name: {spec.name: spec.unique for spec in platform.describe().kinds}
         for name, platform in platforms.items()
     }
-    owners = sorted(_judged(wanted, selection), key=str)
+    owners = list(_judged(wanted, selection))
 
     def compile_some(part: int, parts: int) -> list[_Made]:
         return [
-            _made(platforms[owner.platform].compile(wanted[owner], people, now), unique[owner.platform])
+            _made(
+                platforms[owner.platform].compile(wanted[owner], people, now, links=False),
+                owner.platform,
+                unique[owner.platform],
+            )
             for owner in owners[part::parts]
         ]
 
     halves = in_parts(compile_some, len(owners), 2_000)
-    holders: dict[tuple[str, ...], Owner] = {}
-    natives: dict[str, set[str]] = {}
-    for number, owner in enumerate(owners):
-        made = halves[number % len(halves)][number // len(halves)]
-        intent = wanted[owner]
-        told = selection is None or selection.told(source_of(intent)) or isinstance(owner, WorkspaceOn)
-        if told:
-            problems += made.problems
-        for names in made.names:
-            full = (owner.platform, *names)
-            natives.setdefault(source_of(intent), set()).add("\n".join(full))
-            holder = holders.setdefault(full, owner)
-            if holder != owner and (told or (selection and selection.told(source_of(wanted[holder])))):
-                problems.append(_collision(manifest, intent, wanted[holder], f"{names[0]} {names[1]}"))
+    made = {
+        owner: one
+        for part, answers in enumerate(halves)
+        for owner, one in zip(owners[part :: len(halves)], answers, strict=True)
+    }
+    shared: dict[str, set[Owner]] = {}
+    holders: dict[str, Owner] = {}
+    for owner, (wrong, names) in made.items():
+        if wrong and (
+            selection is None or selection.told(source_of(wanted[owner])) or isinstance(owner, WorkspaceOn)
+        ):
+            problems += wrong
+        for name in names:
+            if holders.setdefault(name, owner) is not owner:
+                shared.setdefault(name, {holders[name]}).add(owner)
+    for name, several in shared.items():
+        first, *others = sorted(several, key=str)
+        problems += [
+            _collision(manifest, wanted[other], wanted[first], " ".join(name.split("\n")[1:3]))
+            for other in others
+            if selection is None
+            or isinstance(other, WorkspaceOn)
+            or selection.told(source_of(wanted[other]))
+            or selection.told(source_of(wanted[first]))
+        ]
     # Placed file by file, so that each is composed once.
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.source)
-    wrong = {one.place for one in diagnostics if one.severity == "error" and one.place}
+    mistaken = {one.place for one in diagnostics if one.severity == "error" and one.place}
     compiled = [
-        one for one in manifest.diagnostics(ordered) if one.place not in wrong
+        one for one in manifest.diagnostics(ordered) if one.place not in mistaken
     ]  # else it only follows
     found = in_order([*diagnostics, *compiled, *_policies(manifest, selection)])
-    return Checked(commit, manifest, found, wanted, people, setting, natives)
+    names_of = {owner: one.names for owner, one in made.items()}
+    return Checked(commit, manifest, found, wanted, people, setting, names_of)
 
 
 def _policies(manifest: Manifest, selection: Selection | None) -> list[Diagnostic]:
@@ -220,23 +248,19 @@ class _Made(NamedTuple):
     """What is to be known of one compiled owner."""
 
     problems: tuple[Problem, ...]
-    names: list[tuple[str, ...]]
-    """Of each thing that no other owner may have under the same name: kind, name, and what makes it the same."""
+    names: list[str]
+    """Of each thing that no other owner may have under the same name, a line each: platform, kind, name, and what
+    makes it the same."""
 
 
-def _made(compiled: Compiled, unique: Mapping[str, tuple[str, ...]]) -> _Made:
-    return _Made(
-        compiled.problems,
-        [
-            (
-                resource.kind,
-                str(resource.attributes.get("name")),
-                *(mark(resource.attributes.get(part)) for part in unique[resource.kind]),
-            )
-            for resource in compiled.resources
-            if unique[resource.kind]
-        ],
-    )
+def _made(compiled: Compiled, platform: str, unique: Mapping[str, tuple[str, ...]]) -> _Made:
+    names = []
+    for resource in compiled.resources:
+        if parts := unique[resource.kind]:
+            attributes = resource.attributes
+            marks = [mark(attributes.get(part)) for part in parts]
+            names.append("\n".join((platform, resource.kind, str(attributes.get("name")), *marks)))
+    return _Made(compiled.problems, names)
 
 
 def _collision(manifest: Manifest, intent: Intent, other: Intent, name: str) -> Problem:

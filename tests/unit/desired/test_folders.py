@@ -158,7 +158,7 @@ def test_only_whole_names_make_a_folder() -> None:
 
 def test_broken_yaml_below_a_folder_is_told_once_with_its_place() -> None:
     assert said({**FILES, "zones/rich/b.yml": "a: 1\nb: [\n"}) == [
-        "zones/rich/b.yml:2:4: error: unclosed bracket '['"
+        "zones/rich/b.yml:2:4: error: unclosed bracket '['; see that each { and [ is closed"
     ]
     assert said({**FILES, "zones/rich/b.yml": "- a\n"})[0].startswith(
         "zones/rich/b.yml:1:1: error: a document must"

@@ -52,7 +52,11 @@ def intent(*terms: Term, zone: dict[str, Any] | None = None, **changes: Any) -> 
 
 
 def compiled(given: Intent, directory: Directory = DIRECTORY, now: datetime = NOW) -> Compiled:
-    return compile_intent(given, directory, now)
+    result = compile_intent(given, directory, now)
+    checked = compile_intent(given, directory, now, links=False)
+    assert checked.problems == result.problems  # whatever is compiled here
+    assert checked.resources == tuple(one for one in result.resources if one.kind != "binding")
+    return result
 
 
 def parts(result: Compiled) -> dict[str, Resource]:

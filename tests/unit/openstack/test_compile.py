@@ -35,7 +35,13 @@ def intent(*terms: Term, **changes: Any) -> Intent:
 
 
 def compiled(given: Intent, directory: Directory = DIRECTORY, now: datetime = NOW) -> Compiled:
-    return compile_intent(given, directory, now)
+    result = compile_intent(given, directory, now)
+    checked = compile_intent(given, directory, now, links=False)
+    assert checked.problems == result.problems  # whatever is compiled here
+    assert checked.resources == tuple(
+        one for one in result.resources if one.kind not in ("assignment", "membership")
+    )
+    return result
 
 
 def parts(result: Compiled) -> dict[str, Resource]:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from hanse.desired.compiled import Compiled, Problem
-from hanse.desired.intent import Directory, Intent, Term
+from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
 from hanse.desired.source import document_source, file_source, scope_of, tag_sources, term_source
 from hanse.foundation.canonical import encode
@@ -58,18 +59,19 @@ _OPENS = {
 }
 """A policy that allows something to the denials that it makes an exception of."""
 SubjectKind = Literal["User", "Group"]
+_ROLE = attrgetter("role")
 _Path = tuple[str | int, ...]
 _Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
 
 
-def compile_intent(intent: Intent, directory: Directory, now: datetime) -> Compiled:
+def compile_intent(intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
     """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks.
 
-    What a workspace's tenants share is nothing here.
+    What a workspace's tenants share is nothing here. Without links, these are checked and not made.
     """
     if intent.left_at or not isinstance(intent.owner, Tenant):
         return Compiled(intent.owner)
-    compiling = _Compiling(intent, intent.owner, directory, now)
+    compiling = _Compiling(intent, intent.owner, directory, now, links)
     compiling.tenant()
     return Compiled(
         intent.owner, tuple(compiling.resources), tuple(compiling.tolerated), tuple(compiling.problems)
@@ -85,11 +87,14 @@ def find_role(name: str) -> Find:
 class _Compiling:
     """One tenant's intent on its way to resources."""
 
-    def __init__(self, intent: Intent, owner: Tenant, directory: Directory, now: datetime) -> None:
+    def __init__(
+        self, intent: Intent, owner: Tenant, directory: Directory, now: datetime, links: bool
+    ) -> None:
         self.intent = intent
         self.owner = owner
         self.directory = directory
         self.now = now
+        self.links = links
         self.key = namespace_key(intent.organization, owner)
         self.namespace = Ref(self.key)
         self.source = document_source("Project", intent.workspace, intent.project)
@@ -328,13 +333,17 @@ class _Compiling:
     def _bindings(self) -> None:
         """One link for each native role and subject: two project roles may mean the same one here."""
         merged: dict[tuple[str, str], Resource] = {}
-        for term in sorted(self.intent.grants, key=lambda term: term.role):
+        for term in sorted(self.intent.grants, key=_ROLE):
             native = self._native_role(term)
             if native is None or not term.in_force(self.now):
                 continue
+            if not self.links:
+                for _ in self._names(term):
+                    pass
+                continue
             asking = term_source(scope_of(self.owner), term)
             rank = BUILT_IN_PROJECT_ROLES.get(term.role, 0)
-            for part, subject, principal in self._subjects(term, asking):
+            for part, subject, principal in self._subjects(term):
                 before = merged.get((native, part))
                 sources = (*before.sources, asking) if before else (asking,)
                 merged[native, part] = self._binding(
@@ -362,24 +371,41 @@ class _Compiling:
         )
         return None
 
-    def _subjects(self, term: Term, asking: str) -> Iterator[tuple[str, Native, str]]:
+    def _subjects(self, term: Term) -> Iterator[tuple[str, Native, str]]:
         """Whom a grant is for: the last part of the link's key, the subject, and the principal if it is a person."""
+        for name, principal in self._names(term):
+            if principal:
+                yield f"user/{principal}", Native("User", "", Personal(name)), principal
+            else:
+                yield f"group/{term.subject}", Native("Group", "", name), ""
+
+    def _names(self, term: Term) -> Iterator[tuple[str, str]]:
+        """What those are called whom a grant is for, each with its principal; a group that tokens claim has none."""
         groups = self.platform.subjects.groups
         if term.subject_kind == "group" and groups.as_ == "claim":
             name = groups.prefix + groups.pattern.replace("{group}", term.subject)
-            if self._allowed(name, f"group '{term.subject}'", asking):
-                yield f"group/{term.subject}", Native("Group", "", name), ""
+            if self._allowed(name, f"group '{term.subject}'", term):
+                yield name, ""
             return
-        for principal in sorted(set(self.directory.members(term.subject_kind, term.subject))):
-            person = self.directory.people.get(principal)
+        people, holders, called = self.directory.people, self._holders, self._called
+        members = self.directory.members(term.subject_kind, term.subject)
+        for principal in sorted(set(members)) if len(members) > 1 else members:
+            person = people.get(principal)
             if person is not None and person.active:
-                user = self._user(principal, asking)
-                if user is not None and self._is_alone(user, principal):
-                    yield f"user/{principal}", user, principal
+                own = called(principal, person, term)
+                if own is None:
+                    continue
+                if (other := holders.setdefault(own, principal)) == principal:
+                    yield own, principal
+                else:
+                    self._problem(
+                        "warning", "shared-external-id", f"{principal} and {other} have the same external id",
+                        "give each User an external id of its own", document_source("User", principal),
+                    )  # fmt: skip
 
-    def _user(self, principal: str, source: str) -> Native | None:
+    def _called(self, principal: str, person: Person | None, asking: Term | None) -> str | None:
+        """What somebody is called here; None where it cannot be told, or may not be so."""
         users = self.platform.subjects.users
-        person = self.directory.people.get(principal)
         external = person.external_ids.get(users.external_id) if person else None
         if external is None or not external.text:
             self._problem(
@@ -387,15 +413,15 @@ class _Compiling:
                 "no-external-id",
                 f"user '{principal}' has no external id for '{users.external_id}'",
                 f"add `externalIds: {{{users.external_id}: ...}}` to the User, the name in its tokens",
-                source,
+                self._source_of(asking),
             )
             return None
         name = users.prefix + external.text
-        return (
-            Native("User", "", Personal(name)) if self._allowed(name, f"user '{principal}'", source) else None
-        )
+        if not name.startswith(RESERVED_SUBJECTS) or self._allowed(name, f"user '{principal}'", asking):
+            return name
+        return None
 
-    def _allowed(self, name: str, who: str, source: str) -> bool:
+    def _allowed(self, name: str, who: str, asking: Term | None) -> bool:
         """Whether that name is not one that the API server gives a meaning of its own."""
         if not name.startswith(RESERVED_SUBJECTS):
             return True
@@ -404,31 +430,26 @@ class _Compiling:
             "reserved-subject",
             f"{who} would be called '{RESERVED_SUBJECTS}…' by the API server, which means somebody of its own",
             f"use another prefix in `kubernetes.subjects` of {self.platform_source}",
-            source,
+            self._source_of(asking),
         )
         return False
 
-    def _is_alone(self, user: Native, principal: str) -> bool:
-        """Whether nobody else is called so."""
-        other = self._holders.setdefault(user.identity, principal)
-        if other != principal:
-            self._problem(
-                "warning", "shared-external-id", f"{principal} and {other} have the same external id",
-                "give each User an external id of its own", document_source("User", principal),
-            )  # fmt: skip
-        return other == principal
+    def _source_of(self, asking: Term | None) -> str:
+        """The grant that asks for somebody; or the platform, which names operators."""
+        return term_source(scope_of(self.owner), asking) if asking else self.platform_source
 
     def _operators(self) -> None:
         """Operators may hold their role here, and need not. A native name may be a user's or a group's."""
         for operator in self.intent.operators:
-            found: list[Native] = []
             if operator.native is not None:
                 found = [
                     Native("User", "", Personal(operator.native)),
                     Native("Group", "", operator.native),
                 ]
-            elif (user := self._user(operator.user or "", self.platform_source)) is not None:
-                found = [user]
+            else:
+                person = self.directory.people.get(operator.user or "")
+                called = self._called(operator.user or "", person, None)
+                found = [Native("User", "", Personal(called))] if called is not None else []
             name = operator.user or f"native:{operator.native}"
             self.tolerated += [
                 self._binding(

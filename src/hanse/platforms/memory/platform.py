@@ -50,7 +50,14 @@ class MemoryPlatform:
         """Kinds and blocks."""
         return DESCRIPTION
 
-    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+    def compile(
+        self,
+        intent: Intent,
+        directory: Directory,
+        now: datetime,
+        *,
+        links: bool = True,
+    ) -> Compiled:
         """Spaces, folders, groups, memberships and assignments."""
         return compile_intent(intent, directory, now)
 

@@ -43,9 +43,9 @@ class OpenStack:
         """Kinds, blocks, limits."""
         return DESCRIPTION
 
-    def compile(self, intent: Intent, directory: Directory, now: datetime) -> Compiled:
+    def compile(self, intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
         """What the intent means in Keystone. Pure."""
-        return compile_intent(intent, directory, now)
+        return compile_intent(intent, directory, now, links=links)
 
     async def observe(self, scope: Scope) -> Observation:
         """What exists. Raises PlatformUnavailable where nothing can be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from string import Formatter
 from typing import Any, TypeVar
 
@@ -29,11 +30,15 @@ from hanse.platforms.openstack.blocks import (
 DOMAIN, PROJECT = "domain", "project"
 _FORBIDDEN_IN_TAGS = str.maketrans("/,", "__")
 _Block = TypeVar("_Block", PlatformBlock, LandingZoneBlock)
+_ROLE = attrgetter("role")
 
 
-def compile_intent(intent: Intent, directory: Directory, now: datetime) -> Compiled:
-    """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks."""
-    compiling = _Compiling(intent, directory, now)
+def compile_intent(intent: Intent, directory: Directory, now: datetime, *, links: bool = True) -> Compiled:
+    """The resources that the intent's owner shall have at that instant, and what is wrong with what it asks.
+
+    Without links, these are checked and not made.
+    """
+    compiling = _Compiling(intent, directory, now, links)
     if compiling.platform is None or compiling.landing_zone is None:
         return Compiled(intent.owner, problems=tuple(compiling.problems))
     if isinstance(intent.owner, WorkspaceOn):
@@ -81,10 +86,11 @@ def _find(kind: str, name: str) -> Find:
 class _Compiling:
     """One intent on its way to resources."""
 
-    def __init__(self, intent: Intent, directory: Directory, now: datetime) -> None:
+    def __init__(self, intent: Intent, directory: Directory, now: datetime, links: bool) -> None:
         self.intent = intent
         self.directory = directory
         self.now = now
+        self.links = links
         self.resources: list[Resource] = []
         self.tolerated: list[Resource] = []
         self.problems: list[Problem] = []
@@ -150,6 +156,7 @@ class _Compiling:
         self, role: str, terms: list[Term], name: str, domain: Value, project: Key, scope: str,
         sources: tuple[str, ...],
     ) -> None:  # fmt: skip
+        assert self.platform is not None
         assert self.landing_zone is not None
         owner = self.intent.owner
         rank = BUILT_IN_PROJECT_ROLES.get(role, 0)
@@ -159,39 +166,40 @@ class _Compiling:
         described = f"Role {role} in {self.intent.workspace}/{self.intent.project}"
         attributes: dict[str, Value] = {"name": name, "domain": domain, "description": described}
         self.resources.append(Resource(key, "group", attributes, owner, sources=asking, rank=rank))
-        native = self.landing_zone.roles.get(role, DEFAULT_ROLE)
-        self.resources.append(
-            Resource(
-                key.child(f"role/{native}"),
-                "assignment",
-                {"role": find_role(native), "project": Ref(project), "group": group},
-                owner,
-                sources=sources,
-                rank=rank,
+        if self.links:
+            native = self.landing_zone.roles.get(role, DEFAULT_ROLE)
+            self.resources.append(
+                Resource(
+                    key.child(f"role/{native}"),
+                    "assignment",
+                    {"role": find_role(native), "project": Ref(project), "group": group},
+                    owner,
+                    sources=sources,
+                    rank=rank,
+                )
             )
-        )
         taken: dict[str, str] = {}
         for principal, sources_of_member in self._members(terms, asking).items():
-            user = self._user(principal, sources_of_member[0])
-            if user is None:
+            called = self._called(principal, sources_of_member[0])
+            if called is None:
                 continue
-            if (other := taken.setdefault(str(user.by[1][1]), principal)) != principal:
+            if (other := taken.setdefault(called, principal)) != principal:
                 self._problem(
                     "warning", "shared-external-id", f"{principal} and {other} have the same external id",
                     "give each User an external id of its own", document_source("User", principal),
                 )  # fmt: skip
-                continue
-            self.resources.append(
-                Resource(
-                    key.child(f"member/{principal}"),
-                    "membership",
-                    {"group": group, "user": user},
-                    owner,
-                    sources=sources_of_member,
-                    principal=principal,
-                    rank=rank,
+            elif self.links:
+                self.resources.append(
+                    Resource(
+                        key.child(f"member/{principal}"),
+                        "membership",
+                        {"group": group, "user": find_user(self.platform.users.domain, called)},
+                        owner,
+                        sources=sources_of_member,
+                        principal=principal,
+                        rank=rank,
+                    )
                 )
-            )
 
     # People
 
@@ -204,9 +212,10 @@ class _Compiling:
                     person = self.directory.people.get(principal)
                     if person is not None and person.active:
                         members[principal] = (*members.get(principal, ()), source)
-        return dict(sorted(members.items()))
+        return dict(sorted(members.items())) if len(members) > 1 else members
 
-    def _user(self, principal: str, source: str) -> Find | None:
+    def _called(self, principal: str, source: str) -> str | None:
+        """What a person is called in Keystone; None where it cannot be told."""
         assert self.platform is not None
         users = self.platform.users
         person: Person | None = self.directory.people.get(principal)
@@ -220,7 +229,7 @@ class _Compiling:
                 source,
             )
             return None
-        return find_user(users.domain, external.text)
+        return external.text
 
     def _tolerate(self, scope: Key, kind: str) -> None:
         """Operators may hold their role there, and need not."""
@@ -241,7 +250,8 @@ class _Compiling:
         assert self.platform is not None
         if operator.native is not None:
             return find_user(self.platform.users.domain, operator.native)
-        return self._user(operator.user or "", self.platform_source)
+        called = self._called(operator.user or "", self.platform_source)
+        return find_user(self.platform.users.domain, called) if called is not None else None
 
     # Names, tags, quotas
 
@@ -386,6 +396,6 @@ def placeholders(pattern: str) -> tuple[str, ...]:
 
 def _by_role(terms: tuple[Term, ...]) -> dict[str, list[Term]]:
     roles: dict[str, list[Term]] = {}
-    for term in sorted(terms, key=lambda term: term.role):
+    for term in sorted(terms, key=_ROLE):
         roles.setdefault(term.role, []).append(term)
     return roles
