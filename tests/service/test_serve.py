@@ -75,7 +75,8 @@ class Served:
             while not holds():
                 if self.world.clock.at < end:
                     self.world.clock.advance(seconds=tick)
-                await asyncio.sleep(0.001)
+                # The machine's time must not run out before the world's: what is under way needs some of it.
+                await asyncio.sleep(0.005)
 
     async def quiet(self, seconds: float) -> None:
         """Let time pass."""
