@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from hanse.cli import cli, modules
 from hanse.cli.session import Joined
 from hanse.config import ServerConfig, read_config
-from hanse.desired.load import is_manifest
 from hanse.desired.settings import PlatformSettings, Settings
 from hanse.desired.vocabulary import Blocks, Vocabulary
 from hanse.foundation.diagnostics import render
@@ -31,10 +30,10 @@ from hanse.ports.source import Source, SourceError, TrustRoot
 from hanse.ports.store import Index, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
-from hanse.service.write import ParsedInMemory, Writing
 
 if TYPE_CHECKING:
     from hanse.git import Repository
+    from hanse.service.write import Writing
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
@@ -110,6 +109,7 @@ def edits(location: str) -> Iterator[None]:
     """
     import watchfiles  # noqa: PLC0415 (only who watches pays for it)
 
+    from hanse.desired.load import is_manifest  # noqa: PLC0415
     from hanse.git import Repository  # noqa: PLC0415
 
     repository = Repository.open(location)
@@ -133,6 +133,7 @@ def edits(location: str) -> Iterator[None]:
 def open_writing(location: str) -> Writing:
     """Who writes commits to the git repository there, with no server configuration. Raises SourceError."""
     from hanse.git import Writer  # noqa: PLC0415
+    from hanse.service.write import ParsedInMemory, Writing  # noqa: PLC0415 (few commands write)
 
     source = open_source(location)
     return Writing(

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
+from hanse.cli.terminal import plain as plain
 from hanse.model import (
     Done,
     Find,
@@ -41,11 +42,6 @@ WIDE = 200
 """Columns where nobody's terminal limits them, such as in a file."""
 SHORT = 8
 """Hex digits of a commit or digest that a person needs to see."""
-
-
-def plain(text: object) -> str:
-    """Text from elsewhere on one line: what could steer a terminal is shown instead of done."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def quoted(text: object) -> str:

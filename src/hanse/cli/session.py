@@ -9,16 +9,18 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from hanse.cli.render import plain
+from hanse.cli.terminal import plain
 from hanse.ports.source import Source
 from hanse.ports.store import Index
 from hanse.service.estate import Estate, Language
-from hanse.service.write import Writing
+
+if TYPE_CHECKING:  # it brings much along that few commands need
+    from hanse.service.write import Writing
 
 OK, ERROR, CHANGES = 0, 1, 2
 
