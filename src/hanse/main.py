@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import os
 import pwd
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hanse.cli import cli, modules
 from hanse.cli.session import Joined
@@ -152,7 +155,15 @@ def open_cache(source: Source) -> Index:
     """What earlier checks of a repository remembered."""
     from hanse.store.cache import Cache  # noqa: PLC0415
 
-    return Cache.open(_cache_folder() / "validate", source.top)
+    return Cache.open(_cache_folder() / "validate", source.top, _program())
+
+
+def _program() -> str:
+    """Tells this program from others, and from itself on other libraries: its files, and how old they are."""
+    here = Path(__file__).parent
+    places = (here.parent, Path(msgspec.__file__).parent.parent, *sorted(here.rglob("*.py")))
+    known = [(str(place), (found := place.stat()).st_size, found.st_mtime_ns) for place in places]
+    return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:

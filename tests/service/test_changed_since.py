@@ -6,14 +6,14 @@ import asyncio
 import random
 import re
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from hanse import git, main
 from hanse.foundation.diagnostics import Diagnostic
-from hanse.service.since import check_since, check_worktree_since
+from hanse.service.since import check_again, check_since, check_worktree_since
 from hanse.service.validate import Checked, check_commit, check_worktree
 from hanse.store.cache import Cache
 
@@ -188,7 +188,7 @@ class Estate:
         who = self.one(
             "user: u-1", "user: u-2", "group: g0", "group: g1", f"group: g{self.chance.randrange(4)}"
         )
-        until = self.one("", "", ", until: 2026-05-01")
+        until = self.one("", "", ", until: 2026-05-01", f", until: 2026-06-{self.chance.randrange(10, 28)}")
         return f"{who}, role: {self.one(*(roles or ROLES))}{until}"
 
     def project(self) -> str:
@@ -280,6 +280,18 @@ class Estate:
             case _:
                 return "roles.yaml", self.one("", document("Role", "operator", "scope: project\n"))
 
+    def remove(self, paths: set[str]) -> None:
+        """One commit without these files, but with an organisation."""
+        for path in paths:
+            del self.files[path]
+        written = (
+            {"organization.yaml": document("Organization", "example")} if "organization.yaml" in paths else {}
+        )
+        self.files |= written
+        self.commit = git.commit(
+            self.folder, self.encoded(written), "less", AUTHOR, removed=sorted(paths - written.keys())
+        )
+
     def change(self) -> None:
         """One commit of one to three edits."""
         edits = dict(self.edit() for _ in range(self.chance.randrange(1, 4)))
@@ -290,6 +302,11 @@ class Estate:
             for path in removed:
                 del self.files[path]
             self.commit = git.commit(self.folder, self.encoded(written), "a change", AUTHOR, removed=removed)
+
+
+def wrong_files(checked: Checked) -> set[str]:
+    """Where errors lie."""
+    return {d.place.path for d in checked.diagnostics if d.place and d.severity == "error"}
 
 
 def marks(diagnostics: list[Diagnostic]) -> set[tuple[str, str, str, str]]:
@@ -330,6 +347,35 @@ def test_what_a_change_breaks_is_told_by_a_look_at_the_change_alone(seed: int, t
         assert marks(told) - marks(after) == set()
         assert marks(after) - marks(before) - marks(told) == set()
         assert {d for d in told if d.code != "policy-failed"} <= set(after)
+
+
+@pytest.mark.parametrize("seed", range(40, 48))
+def test_what_is_remembered_and_what_changed_make_what_a_look_at_everything_finds(
+    seed: int, tmp_path: Path
+) -> None:
+    estate = Estate(tmp_path / "repository", seed)
+    source, language = main.open_source(str(estate.folder)), main.language()
+    cache = Cache.open(tmp_path / "cache", "it")
+    now, partly = NOW, 0
+    while wrong := wrong_files(asyncio.run(check_commit(source, language, estate.commit, now))):
+        estate.remove(wrong)
+    sound = dict(estate.files), estate.commit
+    for _ in range(40):
+        commit = estate.commit
+        estate.change()
+        whole = asyncio.run(check_commit(source, language, estate.commit, now))
+        again = asyncio.run(check_again(source, language, estate.commit, now, cache))
+        assert again.diagnostics == whole.diagnostics
+        partly += again.since != ""
+        if estate.chance.random() < 0.2:  # somebody asks of the change alone, which moves the index
+            asyncio.run(check_since(source, language, commit, estate.commit, now, cache))
+        now += timedelta(hours=estate.chance.choice((0, 1, 30)))
+        if whole.is_sound:
+            sound = dict(estate.files), estate.commit
+        elif estate.chance.random() < 0.7:  # people mend what is wrong
+            estate.files, estate.commit = dict(sound[0]), sound[1]
+            git_as_it_was(estate)
+    assert partly > 4
 
 
 @pytest.mark.parametrize("seed", range(20, 24))

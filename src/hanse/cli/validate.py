@@ -11,7 +11,7 @@ import click
 
 from hanse.cli.findings import FORMATS, Format, print_findings
 from hanse.cli.session import ERROR, OK, Joined, at_terminal, count, joined, leave
-from hanse.service.since import check_since, check_worktree_since
+from hanse.service.since import check_again, check_since, check_worktree_since
 from hanse.service.validate import Checked, check_commit, check_worktree
 
 SHOWN = 200
@@ -25,6 +25,7 @@ SHOWN = 200
 @click.option(
     "--changed-since", "since", default="", metavar="REV", help="Only what may be another since that commit."
 )
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep what earlier checks found.")
 @click.option("--watch", is_flag=True, help="Check the files as they are, again whenever one is saved.")
 @click.option(
     "--format",
@@ -43,6 +44,7 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
     worktree: bool,
     watch: bool,
     since: str,
+    no_cache: bool,
     form: Format,
     as_json: bool,
 ) -> None:
@@ -54,6 +56,8 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
     form = "json" if as_json else form
     if commit and (worktree or watch):
         raise click.UsageError("--commit checks what is committed; leave out --worktree and --watch")
+    if since and no_cache:
+        raise click.UsageError("--changed-since goes by what is remembered; leave out --no-cache")
 
     code = ERROR
 
@@ -70,12 +74,15 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
             )
         else:
             head = source.resolve(commit or "HEAD")
-            with closing(main.cache(source)) as cache:
-                checked = await (
-                    check_since(source, language, base, head, now, cache)
-                    if base
-                    else check_commit(source, language, head, now, cache)
-                )
+            if no_cache:
+                checked = await check_commit(source, language, head, now)
+            else:
+                with closing(main.cache(source)) as cache:
+                    checked = await (
+                        check_since(source, language, base, head, now, cache)
+                        if base
+                        else check_again(source, language, head, now, cache)
+                    )
         code = OK if checked.is_sound else ERROR
         _tell(checked, form)
 
@@ -121,4 +128,5 @@ def _summary(checked: Checked) -> None:
         click.secho(f"{where}: {count(errors, 'error')}, {count(warnings, 'warning')}", fg="red", bold=True)
     else:
         click.secho(f"{where} is sound: ", fg="green", bold=True, nl=False)
-        click.echo(f"{count(len(checked.intents), 'owner')} compiled, {count(warnings, 'warning')}")
+        rest = f", all else is as in commit {checked.since[:8]}" if checked.since else ""
+        click.echo(f"{count(len(checked.intents), 'owner')} compiled{rest}, {count(warnings, 'warning')}")

@@ -7,6 +7,7 @@ manifest here, so the answer can come from an index as well as from memory.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from hanse.desired.folders import named_folders
@@ -23,6 +24,7 @@ from hanse.desired.kinds import (
     Project,
     Revocation,
     Role,
+    Signer,
     TagDefinition,
     Trust,
     User,
@@ -33,7 +35,7 @@ from hanse.desired.manifest import id_of
 from hanse.desired.names import trail
 from hanse.desired.source import document_source
 
-VERSION = 2
+VERSION = 3
 """To be counted up with every change of what `mentions` says: an index of another version is made anew."""
 EVERYWHERE: tuple[type[Document], ...] = (Organization, TagDefinition, Policy, Role)
 """What every other document may stand on: a change of one of these is felt by all."""
@@ -51,6 +53,8 @@ _ONCE = "Once "
 """How the word for such a name begins."""
 _TRUST = "Trust"
 """What all documents mention that say who may change what: they are looked at together."""
+_TURN = "Turn"
+"""How the words for days begin on which a grant or a signer begins or ends."""
 _SELF_CONTAINED = ("Workspace ", "PaymentMethod ")
 """What it mentions is asked for only where it is judged itself."""
 
@@ -77,6 +81,11 @@ def is_everywhere(name: str) -> bool:
     return name.partition(" ")[0] in _EVERYWHERE_NAMES
 
 
+def is_definition(name: str) -> bool:
+    """Whether a document of that name defines a tag."""
+    return name.startswith("TagDefinition ")
+
+
 _EVERYWHERE_NAMES = frozenset(kind.__name__ for kind in EVERYWHERE)
 
 
@@ -89,6 +98,15 @@ def is_renaming(changed: Collection[str], graph: Graph) -> bool:
     """Whether any that changes stands or stood for earlier names, which may be anybody's."""
     named = {name for name in changed if name.startswith(_NAMED)}
     return any(word.startswith(_ONCE) for word in graph.mentioned(named))
+
+
+def turns(start: datetime, end: datetime) -> set[str]:
+    """What those documents mention of which something may begin or end between two instants.
+
+    A day is mentioned as it is written, so this takes the days before and after too, as they are in some zone.
+    """
+    first = start.date() - timedelta(days=1)
+    return {f"{_TURN} {first + timedelta(days=day)}" for day in range((end.date() - first).days + 2)}
 
 
 def folders_above(path: str) -> Iterator[str]:
@@ -135,7 +153,7 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
         reached |= set(
             filter(None, _scopes({name for name in wave | reached if name.startswith(_ON_SCOPES)}, graph))
         )
-        if any(name.startswith("TagDefinition ") for name in wave):
+        if any(map(is_definition, wave)):
             reached |= {name for name in graph.mentioning({_TRUST}) if name.startswith("Organization ")}
         wave = reached - found
         found |= wave
@@ -264,6 +282,8 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
 
 def _trust(trust: Trust) -> Iterator[str]:
     yield from (f"User {signer.user}" for signer in trust.signers if signer.user is not None)
+    for signer in trust.signers:
+        yield from _turns(signer)
     approvals = trust.approvals
     for who in (
         *(rule.changed_by for rule in trust.protected),
@@ -286,3 +306,11 @@ def _access(rows: Iterable[AccessRow | Grant | Revocation]) -> Iterator[str]:
             yield f"User {row.user}"
         if row.group is not None:
             yield f"Group {row.group}"
+        if not isinstance(row, Revocation):
+            yield from _turns(row)
+
+
+def _turns(row: AccessRow | Grant | Signer) -> Iterator[str]:
+    for bound in (row.from_, row.until):
+        if bound is not None:
+            yield f"{_TURN} {bound[:10]}"

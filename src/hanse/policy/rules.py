@@ -24,6 +24,7 @@ from hanse.policy.variables import VARIABLES, Documents, Making
 BROKEN = "policy"
 """The code of a finding about what breaks a policy, placed there."""
 MISTAKEN = "policy-expression"
+FAILED = "policy-failed"
 """The code of a finding about a policy that cannot be asked."""
 MAX_TOLD = 100
 """So many that break one policy are told one by one."""
@@ -276,7 +277,7 @@ class _Asking:
             asked = next(ask for ask in rule.asks if ask.at == name)
             advice = _remedy(asked.expression.tree, failed.missing)
             message = f"{name} gives no answer for {_some(those)}: {failed.message}"
-            yield self._at(rule, name, "policy-failed", message, advice)
+            yield self._at(rule, name, FAILED, message, advice)
         if rule.too_long:
             message = f"asking it of {_some(rule.too_long)} could take too long"
             advice = "use all(x, …) and exists(x, …) rather than filter and map, and no list within a list"

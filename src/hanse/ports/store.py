@@ -14,6 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from hanse.desired.accepted import AcceptedIntent as AcceptedIntent
+from hanse.foundation.diagnostics import Diagnostic
 from hanse.journal.events import Event, GrantRevoked, Recorded
 from hanse.journal.revocation import Revocation as Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step
@@ -95,6 +96,15 @@ class Noted(Struct, frozen=True):
     """By the name of each of its documents, what that mentions."""
 
 
+class Remembered(Struct, frozen=True):
+    """What a check of a whole commit found, which was sound."""
+
+    commit: str
+    at: datetime
+    """What depends on the time of day is as of then."""
+    findings: tuple[Diagnostic, ...] = ()
+
+
 class Index(Rows, Protocol):
     """Of one commit, which file declares what and who mentions whom: a cache. All else raises StoreError.
 
@@ -150,8 +160,20 @@ class Index(Rows, Protocol):
         """By native name, the documents whose things are called so."""
         ...
 
+    def remembered(self, mark: str) -> Remembered | None:
+        """What the last whole check found, if it was made under this mark and by this very program."""
+        ...
+
+    def remember(self, mark: str, found: Remembered) -> None:
+        """Keep what a whole check found."""
+        ...
+
     def close(self) -> None:
         """Let go of it. May be called twice."""
+        ...
+
+    def reopen(self) -> None:
+        """Take hold of it again after `close`, in this process or in one that was split off meanwhile."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One job in as many parts as there are processors, each part in a process of its own.
+"""One job in as many parts as there are processors, each in a process of its own; and one job beside another.
 
 A part begins with all that this process has in memory and gives back only its answer, so it suits a job that reads
 much and says little. Processes are split only off one that has no other thread, and a part that fails for whatever
@@ -12,8 +12,8 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ MOST = 4
 
 def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:
     """The answers of `job(part, parts)` for every part. A job of a size below `least` is not worth to be split."""
-    parts = min(len(os.sched_getaffinity(0)), MOST) if size >= least and threading.active_count() == 1 else 1
+    parts = min(len(os.sched_getaffinity(0)), MOST) if size >= least and _may_split() else 1
     if parts == 1:
         return [job(0, 1)]
     gc.freeze()  # or the first look for garbage would copy every page
@@ -45,6 +45,34 @@ def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:
             os.close(other.output)
             os.waitpid(other.process, 0)
         gc.unfreeze()
+
+
+@contextmanager
+def beside(job: Callable[[], None], size: int, least: int) -> Iterator[None]:
+    """Do a job in a process of its own meanwhile; it is done at the end of the block, if it can be done at all.
+
+    A job of a size below `least` is done here, first.
+    """
+    if size < least or not _may_split():
+        job()
+        yield
+        return
+    process = os.fork()
+    if not process:
+        with suppress(BaseException):
+            job()
+        os._exit(0)
+    try:
+        yield
+    except BaseException:
+        os.kill(process, signal.SIGKILL)
+        raise
+    finally:
+        os.waitpid(process, 0)
+
+
+def _may_split() -> bool:
+    return threading.active_count() == 1
 
 
 class _Other(NamedTuple):

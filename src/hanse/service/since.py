@@ -1,5 +1,8 @@
 """What a change of the manifest broke: only that is looked at which the change can be felt by.
 
+Told is what may be another since a commit that somebody names; or everything, by what the last sound check found of the
+rest.
+
 An index of one commit tells who mentions whom. It is moved along with the commits that are checked, so that the cost
 grows with what changed. Where there is none yet, or where nearly everything is affected, all is checked and only
 what the change can be felt by is told. The index is a cache: it says what is looked at, never what is found there.
@@ -9,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from hanse.desired.affected import (
@@ -20,20 +23,24 @@ from hanse.desired.affected import (
     United,
     affected,
     folders_above,
+    is_definition,
     is_renaming,
     mentions,
     name_of,
     needed,
+    turns,
 )
 from hanse.desired.kinds import Document
 from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
 from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
-from hanse.foundation.diagnostics import Diagnostic
+from hanse.foundation.diagnostics import Diagnostic, in_order
 from hanse.foundation.yaml import MAX_BYTES, parse
+from hanse.policy import FAILED
 from hanse.ports.source import Source, SourceError, blob_id
-from hanse.ports.store import Index, Noted, StoreError
+from hanse.ports.store import Index, Noted, Remembered, StoreError
 from hanse.service.estate import Language
+from hanse.service.halves import beside
 from hanse.service.validate import (
     Blobs,
     Checked,
@@ -48,14 +55,37 @@ MOST = 5_000
 """Where more documents than these are affected, all are looked at."""
 
 
+MOST_FINDINGS = 10_000
+"""Of a commit with more findings nothing is remembered."""
+MOST_DAYS = 400
+"""So long a check is remembered."""
+FEW = 5_000
+"""Where there are fewer files than these, the index is made in no process of its own."""
+
+
 async def check_since(
     source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
 ) -> Checked:
     """Check what of a commit may be another since an earlier one. Raises SourceError."""
-    look = _Look(source, language, since, commit, now, index)
+    look = _Look(source, language, commit, now, index)
     with without_looking_for_garbage():
         with suppress(StoreError, _AllError), index.transaction():
-            return await look.at_some()
+            checked, _ = await look.at_some(await look.changed(since))
+            return checked
+        return await look.at_all(since)
+
+
+async def check_again(
+    source: Source, language: Language, commit: str, now: datetime, index: Index
+) -> Checked:
+    """Check a commit, but look only at what may be another since the last sound one. Raises SourceError.
+
+    The findings are those of a check of everything; of what was not looked at, as they are remembered.
+    """
+    look = _Look(source, language, commit, now, index)
+    with without_looking_for_garbage():
+        with suppress(StoreError, _AllError), index.transaction():
+            return await look.again()
         return await look.at_all()
 
 
@@ -97,40 +127,70 @@ class _Changed:
     noted: list[Noted]
     before: list[Noted]
     """Of these documents, what they mentioned before."""
+    touched: set[str]
+    """All documents of changed files, of earlier ones too."""
+    since: str
+    """The earlier commit."""
 
 
 class _Look:
     """One look at a commit, for what may be another since an earlier one."""
 
-    def __init__(
-        self, source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
-    ) -> None:
+    def __init__(self, source: Source, language: Language, commit: str, now: datetime, index: Index) -> None:
         self._source = source
         self._language = language
-        self._since = since
         self._commit = commit
         self._now = now
         self._index = index
         self._mark = f"{language.vocabulary.mark.decode()}/{VERSION}"
 
-    async def at_some(self) -> Checked:
-        """Look at what is affected alone, and move the index. Raises _AllError where that cannot be."""
+    async def again(self) -> Checked:
+        """Look at what is affected since the last sound commit. Raises _AllError where that cannot be."""
+        last = self._index.remembered(self._mark)
+        if last is None or not last.at <= self._now < last.at + timedelta(days=MOST_DAYS):
+            raise _AllError
+        try:
+            changed = await self.changed(last.commit)
+        except SourceError:  # the repository has lost that commit
+            raise _AllError from None
+        # In a changed file something may lie on another line now, though nothing else of it changed.
+        changed = replace(changed, names=changed.names | changed.touched)
+        checked, selection = await self.at_some(changed, turns(last.at, self._now))
+        kept = [found for found in last.findings if not selection.renews(found)]
+        speaking = any(path in found.message for found in kept for path in changed.blobs)
+        # What a policy failed for is told in one finding, for all together.
+        if speaking or any(found.code == FAILED for found in checked.diagnostics):
+            raise _AllError
+        checked = replace(checked, diagnostics=in_order([*checked.diagnostics, *kept]), since=last.commit)
+        self._remember(checked)
+        return checked
+
+    def _remember(self, checked: Checked) -> None:
+        if checked.is_sound and len(checked.diagnostics) <= MOST_FINDINGS:
+            self._index.remember(self._mark, Remembered(self._commit, self._now, tuple(checked.diagnostics)))
+
+    async def at_some(self, asked: _Changed, turning: Collection[str] = ()) -> tuple[Checked, _Selection]:
+        """Look at what is affected alone, and move the index. Raises _AllError where that cannot be.
+
+        What mentions any of `turning` counts as changed.
+        """
         index = self._index
         known = index.commit(self._mark)
         if not known:
             raise _AllError
-        asked = await self._changed(self._since)
         try:
-            moved = asked if known == self._since else await self._changed(known)
+            moved = asked if known == asked.since else await self.changed(known)
         except SourceError:  # the repository has lost that commit
             raise _AllError from None
         index.move(self._commit, moved.blobs, moved.noted)
+        asked = replace(asked, names=asked.names | index.mentioning(turning))
         felt, by_all = _Felt(index, MOST, asked), _Felt(index, MOST, asked, moved)
         judged = by_all.names
         if felt.names is None or judged is None or by_all.is_renaming:
             raise _AllError
-        names = needed(judged, index)
-        names.update(f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__))
+        always = {f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__)}
+        # Whether a tag is defined soundly is felt by all, so what the definitions stand on is needed too.
+        names = always | needed({*judged, *filter(is_definition, always)}, index)
         found = index.declaring(names) | index.unsound()
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
@@ -142,7 +202,9 @@ class _Look:
             raise _AllError
         wrong = _wrong(loaded.diagnostics)
         settled = [
-            Noted(n.path, n.blob, sound=True) for n in moved.noted if not n.sound and n.path not in wrong
+            Noted(n.path, n.blob, sound=True, mentions=n.mentions if loaded.is_own(n.path) else {})
+            for n in moved.noted
+            if not n.sound and n.path not in wrong
         ]
         index.move(self._commit, [noted.path for noted in settled], settled)
         selection = _Selection(felt, judged, asked, loaded)
@@ -153,24 +215,36 @@ class _Look:
         index.keep_natives(
             {name for name in judged if name.startswith("Project ")} | moved.names, result.natives
         )
-        return result
+        return result, selection
 
-    async def at_all(self) -> Checked:
-        """Look at everything, tell what may be another, and make the index anew."""
+    async def at_all(self, since: str = "") -> Checked:
+        """Look at everything, and make the index anew. Of a check since a commit tell what may be another."""
         files, links = manifest_files(self._source, self._commit)
         rows = await self._rows(files.blobs.values())
         loaded = load_blobs(files, self._language, self._now, rows, links)
-        asked = await self._changed(self._since)
-        noted = _all_noted(loaded, files.blobs)
-        graph = _Memory(noted)
-        selection = _Selection(_Felt(graph, len(noted) + MOST, asked), None, asked, loaded)
-        result = checked(self._commit, loaded, self._language, self._now, selection)
+        selection = None
+        if since:
+            asked = await self.changed(since)
+            graph = _Memory(_all_noted(loaded, files.blobs))
+            selection = _Selection(_Felt(graph, len(files) + MOST, asked), None, asked, loaded)
+
+        def fill() -> None:
+            self._index.reopen()
+            with suppress(StoreError), self._index.transaction():
+                self._index.fill(self._commit, self._mark, _all_noted(loaded, files.blobs))
+
+        self._index.close()
+        with beside(fill, len(files), FEW):
+            result = checked(self._commit, loaded, self._language, self._now, selection)
+        self._index.reopen()
         with suppress(StoreError), self._index.transaction():
-            self._index.fill(self._commit, self._mark, noted)
-            self._index.keep_natives((), result.natives)
+            if self._index.commit(self._mark) == self._commit:
+                self._index.keep_natives((), result.natives)
+                if selection is None:
+                    self._remember(result)
         return result
 
-    async def _changed(self, since: str) -> _Changed:
+    async def changed(self, since: str) -> _Changed:
         """What differs from an earlier commit. Raises SourceError."""
         changes, links = self._source.difference(since, self._commit)
         changes = [change for change in changes if is_manifest(change.path)]
@@ -191,7 +265,7 @@ class _Look:
             if change.new:
                 noted.append(_noted(change.path, change.new, new[0], sound=change.new in rows))
         blobs = {change.path: change.new for change in changes}
-        return comparing.changed(blobs, links, noted)
+        return comparing.changed(blobs, links, noted, since)
 
     async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
         return await known_rows(self._source, self._language, blobs, self._index)
@@ -216,12 +290,15 @@ class _Comparing:
             for document in documents:
                 side.setdefault(name_of(document), []).append((path, document))
 
-    def changed(self, blobs: dict[str, str], links: list[str], noted: list[Noted]) -> _Changed:
+    def changed(
+        self, blobs: dict[str, str], links: list[str], noted: list[Noted], since: str = ""
+    ) -> _Changed:
         """What came out."""
         before, after = self._before, self._after
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         former = (_noted("", "", (d for _, d in before[name]), sound=True) for name in names & before.keys())
-        return _Changed(blobs, links, self._names | names, noted, list(former))
+        touched = self._names | before.keys() | after.keys()
+        return _Changed(blobs, links, self._names | names, noted, list(former), touched, since)
 
 
 class _Selection:
@@ -256,6 +333,13 @@ class _Selection:
             number = max((d.index for d in documents if d.line <= place.line), default=-1)
         changed = place.path in self._asked.blobs or place.path in self._asked.links
         return self.told(here[number]) if number in here else changed
+
+    def renews(self, finding: Diagnostic) -> bool:
+        """Whether this finding of the earlier commit, all of whose changed files are told, is found anew or gone."""
+        place = finding.place
+        if place is None or place.path in self._asked.blobs:
+            return True
+        return place.path in self._names and self.tells(finding)
 
     @cached_property
     def _names(self) -> dict[str, dict[int, str]]:

@@ -42,6 +42,8 @@ class Checked:
     settings: Settings | None = None
     names: dict[Owner, list[str]] = field(default_factory=dict)
     """What each owner's things will be called, each as a text that no other may have."""
+    since: str = ""
+    """The earlier commit that the findings about everything else are from; what else is here is a part then."""
 
     @cached_property
     def natives(self) -> dict[str, set[str]]:

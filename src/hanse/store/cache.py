@@ -1,4 +1,4 @@
-"""What `hanse validate` remembers of one repository: parsed files, and an index of one commit.
+"""What `hanse validate` remembers of one repository: parsed files, an index of one commit, and what was found last.
 
 A cache of the user's own, one SQLite file for each repository. Nothing depends on it but time: what is damaged, full or
 not to be written is done without, and the whole folder may be deleted at any moment. It holds what the manifest
@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from hanse.ports.store import Noted, StoreError
+from hanse.ports.store import Noted, Remembered, StoreError
 from hanse.store.engine import Row, Sql
+from hanse.store.packs import TABLE, Packs
 
 T = TypeVar("T")
 
@@ -29,48 +30,53 @@ SPARE_ROWS = 50_000
 _BUSY_SECONDS = 5.0
 _FEW = 1000
 """Rows up to which to look for each of them is quicker than to read all."""
-_SCHEMA = 1
-_TABLES = """
+_SCHEMA = 2
+_TABLES = f"""
 CREATE TABLE parsed (blob_id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE file (path TEXT PRIMARY KEY, blob_id TEXT NOT NULL, sound INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE document (id TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (id, path)) WITHOUT ROWID;
-CREATE TABLE mention (target TEXT NOT NULL, source TEXT NOT NULL, path TEXT NOT NULL,
-    PRIMARY KEY (target, source, path)) WITHOUT ROWID;
-CREATE TABLE native (name TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (name, source)) WITHOUT ROWID;
-CREATE INDEX unsound ON file (path) WHERE NOT sound;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{TABLE};
 """
-_LOOKS = {
-    "document_path": "document (path)",
-    "mention_path": "mention (path)",
-    "mention_source": "mention (source)",
-    "native_source": "native (source)",
-}
-"""What SQLite keeps to find rows by; of an index that is made anew it is cheaper to make it afterwards."""
+_FILES = "file"
+"""By path: the blob, and the names of the documents."""
+_UNSOUND = "unsound"
+"""By path: the blob, where something is wrong."""
+_MENTIONING = "mentioning"
+"""By what is mentioned: the names of the documents that mention it."""
+_NATIVES, _HOLDERS = "native", "holder"
+"""By document what its things are called on platforms, and the other way round."""
+
+
+def _documents(kind: str) -> str:
+    """By name of a kind's documents: what they mention, by path."""
+    return f"document {kind}"
 
 
 class Cache:
     """The rows and the index of one repository. Without a connection it is empty, and keeps nothing."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection | None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection | None, program: str = "") -> None:
         self._path = path
+        self._program = program
         self._connection = connection
         self._wanted: set[str] = set()
 
     @classmethod
-    def open(cls, folder: Path, repository: str) -> Cache:
-        """The cache of a repository, below a folder that is made where it is not there."""
+    def open(cls, folder: Path, repository: str, program: str = "") -> Cache:
+        """The cache of a repository, below a folder that is made where it is not there.
+
+        What a whole check found is remembered for the program that found it alone: `program` tells it from others.
+        """
         path = folder / f"{hashlib.sha256(repository.encode()).hexdigest()[:32]}.db"
         for _ in range(2):  # a damaged one is thrown away
             try:
-                return cls(path, _connect(path))
+                return cls(path, _connect(path), program)
             except sqlite3.DatabaseError as wrong:
                 if isinstance(wrong, sqlite3.OperationalError):  # it is locked, or not to be opened
                     break
                 _remove(path)
             except OSError:
                 break
-        return cls(path, None)
+        return cls(path, None, program)
 
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
@@ -88,7 +94,8 @@ class Cache:
         """Cache parse results by git blob id, and forget those that have not been needed for long."""
 
         def write(sql: Sql) -> None:
-            sql.run_many("INSERT OR REPLACE INTO parsed (blob_id, content) VALUES ($1, $2)", rows.items())
+            ordered = sorted(rows.items())  # as the table is, which is several times as quick
+            sql.run_many("INSERT OR REPLACE INTO parsed (blob_id, content) VALUES ($1, $2)", ordered)
             ((count,),) = sql.run("SELECT count(*) FROM parsed")
             if count > 2 * len(self._wanted) + SPARE_ROWS:
                 needed = msgspec.json.encode(sorted(self._wanted | rows.keys())).decode()
@@ -110,90 +117,154 @@ class Cache:
         except sqlite3.Error as error:
             self._look_at(error)
             raise StoreError(f"the cache failed: {error}") from error
+        except msgspec.DecodeError as error:
+            raise StoreError(f"the cache is damaged: {error}") from error
 
     def commit(self, mark: str) -> str:
         """The commit that the index is of; empty where there is none, or it was made under another mark."""
-        known: dict[str, str] = dict(self._run("SELECT name, value FROM meta"))
+        known: dict[str, str] = dict(
+            self._run("SELECT name, value FROM meta WHERE name IN ('commit', 'mark')")
+        )
         return known.get("commit", "") if known.get("mark") == mark else ""
 
     def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
         """Make the index anew."""
-        for look in _LOOKS:
-            self._run(f"DROP INDEX {look}")
-        for table in ("file", "document", "mention", "native", "meta"):
-            self._run(f"DELETE FROM {table}")  # noqa: S608
-        self._run("INSERT INTO meta (name, value) VALUES ('mark', $1)", mark)
-        self._add(commit, files)
-        for look, where in _LOOKS.items():
-            self._run(f"CREATE INDEX {look} ON {where}")
+        maps: dict[str, dict[str, Any]] = {_FILES: {}, _UNSOUND: {}, _MENTIONING: {}}
+        mentioning: dict[str, set[str]] = {}
+        for file in files:
+            maps[_FILES][file.path] = (file.blob, tuple(file.mentions))
+            if not file.sound:
+                maps[_UNSOUND][file.path] = file.blob
+            for name, targets in file.mentions.items():
+                kind = maps.setdefault(_documents(_kind(name)), {})
+                kind.setdefault(name, {})[file.path] = targets
+                for target in targets:
+                    mentioning.setdefault(target, set()).add(name)
+        maps[_MENTIONING] = {target: tuple(names) for target, names in mentioning.items()}
+        self._packs.fill(maps)
+        self._note({"mark": mark, "commit": commit})
 
     def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
         """Make it the index of another commit: without these paths, with those files."""
-        paths = [(path,) for path in gone]
-        for table in ("file", "document", "mention"):
-            Sql(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)  # noqa: S608
-        self._add(commit, files)
-
-    def _add(self, commit: str, files: Iterable[Noted]) -> None:
-        sql = Sql(self._needed())
+        packs = self._packs
         noted = list(files)
-        rows = [(file.path, file.blob, file.sound) for file in noted]
-        sql.run_many("INSERT OR REPLACE INTO file (path, blob_id, sound) VALUES ($1, $2, $3)", rows)
-        documents = [(name, file.path) for file in noted for name in file.mentions]
-        documents.sort()  # in the order of the table, which is several times as quick
-        sql.run_many("INSERT OR IGNORE INTO document (id, path) VALUES ($1, $2)", documents)
-        mentions = [
-            (target, name, file.path)
-            for file in noted
-            for name, targets in file.mentions.items()
-            for target in targets
-        ]
-        mentions.sort()
-        sql.run_many("INSERT OR IGNORE INTO mention (target, source, path) VALUES ($1, $2, $3)", mentions)
-        sql.run("INSERT OR REPLACE INTO meta (name, value) VALUES ('commit', $1)", commit)
+        paths = {*gone, *(file.path for file in noted)}
+        names = {name for _, held in packs.find(_FILES, paths).values() for name in held}
+        names.update(name for file in noted for name in file.mentions)
+        documents = self._of_names(names)
+        before = {name: _targets(documents.get(name)) for name in names}
+        for places in documents.values():
+            for path in paths & places.keys():
+                del places[path]
+        for file in noted:
+            for name, targets in file.mentions.items():
+                documents.setdefault(name, {})[file.path] = targets
+        self._remention({name: (before[name], _targets(documents.get(name))) for name in names})
+        for kind in {_kind(name) for name in names}:
+            held = {name: documents.get(name) or None for name in names if _kind(name) == kind}
+            packs.change(_documents(kind), held)
+        now = {file.path: file for file in noted}
+        packs.change(
+            _FILES,
+            {path: (now[path].blob, tuple(now[path].mentions)) if path in now else None for path in paths},
+        )
+        packs.change(
+            _UNSOUND,
+            {path: now[path].blob if path in now and not now[path].sound else None for path in paths},
+        )
+        self._note({"commit": commit})
+
+    def _remention(self, targets: Mapping[str, tuple[set[str], set[str]]]) -> None:
+        """What some documents mentioned before, and now."""
+        changed = {target for before, now in targets.values() for target in before ^ now}
+        held = {target: set(names) for target, names in self._packs.find(_MENTIONING, changed).items()}
+        for name, (before, now) in targets.items():
+            for target in before - now:
+                held.get(target, set()).discard(name)
+            for target in now - before:
+                held.setdefault(target, set()).add(name)
+        self._packs.change(_MENTIONING, {target: tuple(names) or None for target, names in held.items()})
+
+    def _of_names(self, names: Collection[str]) -> dict[str, dict[str, Sequence[str]]]:
+        """What these documents mention, by path."""
+        found: dict[str, dict[str, Sequence[str]]] = {}
+        kinds: dict[str, list[str]] = {}
+        for name in names:
+            kinds.setdefault(_kind(name), []).append(name)
+        for kind, some in kinds.items():
+            found |= self._packs.find(_documents(kind), some)
+        return found
 
     def mentioning(self, targets: Collection[str]) -> set[str]:
         """The documents that mention any of these."""
-        return {name for (name,) in self._run_in("SELECT source FROM mention WHERE target IN", targets)}
+        return {name for names in self._packs.find(_MENTIONING, targets).values() for name in names}
 
     def mentioned(self, sources: Collection[str]) -> set[str]:
         """What any of these documents mention."""
-        return {name for (name,) in self._run_in("SELECT target FROM mention WHERE source IN", sources)}
+        return set().union(*(map(_targets, self._of_names(sources).values())))
 
     def declaring(self, names: Collection[str]) -> dict[str, str]:
         """Files that declare any of these, with their blobs."""
-        statement = (
-            "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id IN"
-        )
-        return dict(self._run_in(statement, names))
+        paths = {path for places in self._of_names(names).values() for path in places}
+        return {path: blob for path, (blob, _) in self._packs.find(_FILES, paths).items()}
 
     def declared(self, kind: str) -> list[str]:
         """The names of all documents of a kind, without the kind."""
-        rows = self._run("SELECT DISTINCT id FROM document WHERE id > $1 AND id < $2", f"{kind} ", f"{kind}!")
-        return [name[len(kind) + 1 :] for (name,) in rows]
+        return [name[len(kind) + 1 :] for name in self._packs.all(_documents(kind))]
 
     def unsound(self) -> dict[str, str]:
         """Files in which something is wrong, with their blobs."""
-        return dict(self._run("SELECT path, blob_id FROM file WHERE NOT sound"))
+        return self._packs.all(_UNSOUND)
 
     def below(self, folder: str) -> dict[str, str]:
         """Files below a folder, with their blobs."""
-        bounds = (f"{folder}/", f"{folder}0")
-        return dict(self._run("SELECT path, blob_id FROM file WHERE path > $1 AND path < $2", *bounds))
+        files = self._packs.all(_FILES)
+        return {path: blob for path, (blob, _) in files.items() if path.startswith(f"{folder}/")}
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""
-        sql = Sql(self._needed())
-        sql.run_many("DELETE FROM native WHERE source = $1", [(source,) for source in gone])
-        rows = sorted((name, source) for source, names in natives.items() for name in names)
-        sql.run_many("INSERT OR IGNORE INTO native (name, source) VALUES ($1, $2)", rows)
+        packs = self._packs
+        sources = {*gone, *natives}
+        before = packs.find(_NATIVES, sources)
+        packs.change(_NATIVES, {source: tuple(natives.get(source, ())) or None for source in sources})
+        names = {name for held in (before, natives) for some in held.values() for name in some}
+        holders = {name: set(held) for name, held in packs.find(_HOLDERS, names).items()}
+        for source, some in before.items():
+            for name in some:
+                holders.get(name, set()).discard(source)
+        for source, some in natives.items():
+            for name in some:
+                holders.setdefault(name, set()).add(source)
+        packs.change(_HOLDERS, {name: tuple(held) or None for name, held in holders.items()})
 
     def holding(self, natives: Collection[str]) -> dict[str, set[str]]:
         """By native name, the documents whose things are called so."""
-        found: dict[str, set[str]] = {}
-        for name, source in self._run_in("SELECT name, source FROM native WHERE name IN", natives):
-            found.setdefault(name, set()).add(source)
-        return found
+        return {name: set(sources) for name, sources in self._packs.find(_HOLDERS, natives).items()}
+
+    def remembered(self, mark: str) -> Remembered | None:
+        """What the last whole check found, if it was made under this mark and by this very program."""
+        known: dict[str, Any] = dict(self._run("SELECT name, value FROM meta WHERE name = 'remembered'"))
+        try:
+            by, found = msgspec.msgpack.decode(known.get("remembered", b""), type=tuple[str, Remembered])
+        except msgspec.DecodeError:
+            return None
+        return found if by == self._signed(mark) else None
+
+    def remember(self, mark: str, found: Remembered) -> None:
+        """Keep what a whole check found."""
+        self._note({"remembered": msgspec.msgpack.encode((self._signed(mark), found))})
+
+    def _signed(self, mark: str) -> str:
+        return f"{self._program} {mark}"
+
+    def _note(self, values: Mapping[str, object]) -> None:
+        Sql(self._needed()).run_many(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES ($1, $2)", values.items()
+        )
+
+    @property
+    def _packs(self) -> Packs:
+        return Packs(Sql(self._needed()))
 
     def _needed(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -202,9 +273,6 @@ class Cache:
 
     def _run(self, statement: str, *values: object) -> list[Row]:
         return Sql(self._needed()).run(statement, *values)
-
-    def _run_in(self, statement: str, values: Collection[str]) -> list[Row]:
-        return Sql(self._needed()).run_in(statement, values)
 
     def _try(self, job: Callable[[Sql], T], otherwise: T) -> T:
         if self._connection is None:
@@ -221,6 +289,12 @@ class Cache:
             self.close()
             _remove(self._path)
 
+    def reopen(self) -> None:
+        """Open the file again after `close`, in this process or one that was split off meanwhile."""
+        if self._connection is None:
+            with suppress(sqlite3.Error, OSError):
+                self._connection = _connect(self._path)
+
     def close(self) -> None:
         """Let go of the file. May be called twice."""
         if self._connection is not None:
@@ -231,7 +305,7 @@ class Cache:
     def _writing(self) -> Iterator[None]:
         """One transaction; nothing of it is left where it fails."""
         connection = self._connection
-        if connection is None:
+        if connection is None or connection.in_transaction:
             yield
             return
         connection.execute("BEGIN IMMEDIATE")
@@ -242,6 +316,15 @@ class Cache:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+
+
+def _kind(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+def _targets(places: Mapping[str, Iterable[str]] | None) -> set[str]:
+    """All that a document mentions, wherever it stands."""
+    return {target for targets in (places or {}).values() for target in targets}
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -265,8 +348,6 @@ def _connect(path: Path) -> sqlite3.Connection:
             if version == 0:
                 for statement in _TABLES.split(";\n"):
                     connection.execute(statement)
-                for look, where in _LOOKS.items():
-                    connection.execute(f"CREATE INDEX {look} ON {where}")
                 connection.execute(f"PRAGMA user_version = {_SCHEMA}")
             connection.execute("COMMIT")
     except BaseException:
