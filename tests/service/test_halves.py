@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
-from hanse.service.halves import in_parts
+from hanse.service.halves import beside, in_parts
 
 HERE = os.getpid()
 
@@ -58,5 +59,31 @@ def test_what_is_raised_here_ends_the_others_too() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         in_parts(job, 100, 10)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_job_beside_another_is_over_at_its_end(tmp_path: Path) -> None:
+    with beside(lambda: (tmp_path / "by").write_text(str(os.getpid())), 100, 10):
+        pass
+    assert int((tmp_path / "by").read_text()) != HERE
+    with beside(lambda: (tmp_path / "by").write_text(str(os.getpid())), 9, 10):
+        assert int((tmp_path / "by").read_text()) == HERE
+
+
+@pytest.mark.parametrize("way", ["raises", "is killed"])
+def test_a_job_beside_another_fails_alone(way: str) -> None:
+    def job() -> None:
+        if way == "raises":
+            raise MemoryError
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with beside(job, 100, 10):
+        pass
+
+
+def test_what_is_raised_here_ends_the_job_beside_it() -> None:
+    with pytest.raises(KeyboardInterrupt), beside(signal.pause, 100, 10):
+        raise KeyboardInterrupt
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

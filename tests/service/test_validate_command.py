@@ -11,10 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from hanse.ports.store import Remembered
+from hanse.store.cache import Cache
 from service import manifest
 from service.world import World
 
@@ -42,6 +45,39 @@ def test_a_commit_and_the_working_tree_are_not_asked_for_together(world: World) 
     result = world.run("validate", str(world.repository), "--commit", "HEAD", "--watch")
     assert result.exit_code == 1
     assert "leave out --worktree and --watch" in result.output
+
+
+def test_what_did_not_change_is_not_looked_at_again_and_the_last_line_says_so(world: World) -> None:
+    first = world.run("validate", str(world.repository)).stdout
+    base = world.git("rev-parse", "--short=8", "HEAD").strip()
+    world.commit({manifest.WEB_FILE: manifest.WEB + "description: Another one\n"})
+    second = world.run("validate", str(world.repository)).stdout
+    assert f"all else is as in commit {base}" in second
+    assert "all else" not in first
+    whole = world.run("validate", str(world.repository), "--no-cache").stdout
+    assert "all else" not in whole
+    world.commit(BROKEN)
+    broken = world.run("validate", str(world.repository))
+    assert broken.exit_code == 1
+    assert broken.output == world.run("validate", str(world.repository), "--no-cache").output
+
+
+def test_another_program_remembers_nothing_of_what_this_one_found(tmp_path: Path) -> None:
+    found = Remembered("c1", datetime(2026, 6, 1, tzinfo=UTC))
+    for program, remembered in (("one", found), ("other", None)):
+        cache = Cache.open(tmp_path, "/a", program)
+        with cache.transaction():
+            if program == "one":
+                cache.remember("mark", found)
+            assert cache.remembered("mark") == remembered
+            assert cache.remembered("another language") is None
+        cache.close()
+
+
+def test_what_is_remembered_and_what_changed_are_not_asked_for_together(world: World) -> None:
+    result = world.run("validate", str(world.repository), "--changed-since", "HEAD", "--no-cache")
+    assert result.exit_code == 1
+    assert "leave out --no-cache" in result.output
 
 
 def test_a_repository_without_files_cannot_be_watched_and_says_so(world: World, tmp_path: Path) -> None:

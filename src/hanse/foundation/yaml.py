@@ -459,10 +459,18 @@ def _is_plain(document: dict[str, Any]) -> bool:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for container in level:
-            if type(container) is dict and any(map(_odd_key, container)):
-                return False
-            for item in container.values() if type(container) is dict else container:
-                if type(item) is dict or type(item) is list:
+            items = container
+            if type(container) is dict:
+                for key in container:
+                    if type(key) is not str or key == "<<" or "\0" in key:
+                        return False
+                items = container.values()
+            for item in items:
+                sort = type(item)
+                if sort is str:
+                    if "\0" in item:
+                        return False
+                elif sort is dict or sort is list:
                     below.append(item)
                 elif _odd_scalar(item):
                     return False

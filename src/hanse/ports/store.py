@@ -116,6 +116,10 @@ class Index(Rows, Protocol):
         """Keep others from moving the index meanwhile."""
         ...
 
+    def keep(self, rows: Mapping[str, bytes]) -> None:
+        """Cache parse results by git blob id, where nobody may wait. Raises nothing."""
+        ...
+
     def commit(self, mark: str) -> str:
         """The commit that the index is of; empty where there is none, or it was made under another mark."""
         ...

@@ -48,7 +48,7 @@ def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:
 
 
 @contextmanager
-def beside(job: Callable[[], None], size: int, least: int) -> Iterator[None]:
+def beside(job: Callable[[], object], size: int, least: int) -> Iterator[None]:
     """Do a job in a process of its own meanwhile; it is done at the end of the block, if it can be done at all.
 
     A job of a size below `least` is done here, first.

@@ -38,7 +38,7 @@ from hanse.foundation.diagnostics import Diagnostic, in_order
 from hanse.foundation.yaml import MAX_BYTES, parse
 from hanse.policy import FAILED
 from hanse.ports.source import Source, SourceError, blob_id
-from hanse.ports.store import Index, Noted, Remembered, StoreError
+from hanse.ports.store import Index, Noted, Remembered, Rows, StoreError
 from hanse.service.estate import Language
 from hanse.service.halves import beside
 from hanse.service.validate import (
@@ -220,7 +220,8 @@ class _Look:
     async def at_all(self, since: str = "") -> Checked:
         """Look at everything, and make the index anew. Of a check since a commit tell what may be another."""
         files, links = manifest_files(self._source, self._commit)
-        rows = await self._rows(files.blobs.values())
+        later = _Later(self._index)
+        rows = await known_rows(self._source, self._language, files.blobs.values(), later)
         loaded = load_blobs(files, self._language, self._now, rows, links)
         selection = None
         if since:
@@ -230,6 +231,7 @@ class _Look:
 
         def fill() -> None:
             self._index.reopen()
+            self._index.keep(later.made)
             with suppress(StoreError), self._index.transaction():
                 self._index.fill(self._commit, self._mark, _all_noted(loaded, files.blobs))
 
@@ -269,6 +271,22 @@ class _Look:
 
     async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
         return await known_rows(self._source, self._language, blobs, self._index)
+
+
+class _Later:
+    """What was parsed of some files; what is parsed now is kept later."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.made: Mapping[str, bytes] = {}
+
+    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
+        """Cached parse results by git blob id."""
+        return await self._rows.parsed(blob_ids)
+
+    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
+        """Note what is to be cached."""
+        self.made = rows
 
 
 _Documents = tuple[list[Document], set[Id]]

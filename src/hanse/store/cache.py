@@ -91,7 +91,11 @@ class Cache:
         return self._try(read, {})
 
     async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
-        """Cache parse results by git blob id, and forget those that have not been needed for long."""
+        """Cache parse results by git blob id."""
+        self.keep(rows)
+
+    def keep(self, rows: Mapping[str, bytes]) -> None:
+        """The same, where nobody may wait; forgets those that have not been needed for long."""
 
         def write(sql: Sql) -> None:
             ordered = sorted(rows.items())  # as the table is, which is several times as quick
@@ -101,8 +105,9 @@ class Cache:
                 needed = msgspec.json.encode(sorted(self._wanted | rows.keys())).decode()
                 sql.run("DELETE FROM parsed WHERE blob_id NOT IN (SELECT value FROM json_each($1))", needed)
 
-        with suppress(StoreError), self.transaction():
-            write(Sql(self._needed()))
+        if rows:
+            with suppress(StoreError), self.transaction():
+                write(Sql(self._needed()))
 
     # The index. Whatever goes wrong raises StoreError, and who asks goes without.
 
