@@ -148,6 +148,10 @@ class Index(Rows, Protocol):
         """The names of all documents of a kind, without the kind."""
         ...
 
+    def within(self, paths: Iterable[str]) -> set[str]:
+        """The names of all documents in these files."""
+        ...
+
     def unsound(self) -> dict[str, str]:
         """Files in which something is wrong, with their blobs."""
         ...

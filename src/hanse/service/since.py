@@ -158,10 +158,14 @@ class _Look:
         checked, selection = await self.at_some(changed, turns(last.at, self._now))
         kept = [found for found in last.findings if not selection.renews(found)]
         speaking = any(path in found.message for found in kept for path in changed.blobs)
-        # What a policy failed for is told in one finding, for all together.
-        if speaking or any(found.code == FAILED for found in checked.diagnostics):
+        # Of a platform some things are told as long as anybody is on it, and what a policy failed for is told in one
+        # finding, for all together.
+        where = self._index.within({found.place.path for found in kept if found.place})
+        shared = changed.names and any(name.startswith("Platform ") for name in where)
+        if speaking or shared or any(found.code == FAILED for found in checked.diagnostics):
             raise _AllError
-        checked = replace(checked, diagnostics=in_order([*checked.diagnostics, *kept]), since=last.commit)
+        found = in_order(dict.fromkeys([*checked.diagnostics, *kept]))
+        checked = replace(checked, diagnostics=found, since=last.commit)
         self._remember(checked)
         return checked
 

@@ -217,6 +217,10 @@ class Cache:
         """The names of all documents of a kind, without the kind."""
         return [name[len(kind) + 1 :] for name in self._packs.all(_documents(kind))]
 
+    def within(self, paths: Iterable[str]) -> set[str]:
+        """The names of all documents in these files."""
+        return {name for _, names in self._packs.find(_FILES, paths).values() for name in names}
+
     def unsound(self) -> dict[str, str]:
         """Files in which something is wrong, with their blobs."""
         return self._packs.all(_UNSOUND)
