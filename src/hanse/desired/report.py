@@ -76,6 +76,11 @@ class Report:
                 names.setdefault(home, []).append(last)
         return self._names[kind].get(within, [])
 
+    def homes(self, project: str) -> list[str]:
+        """The workspaces that have a project of that name."""
+        self.known("Project")
+        return sorted(home for home, names in self._names["Project"].items() if project in names)
+
     def meant(self, kind: str, word: str, known: Collection[str]) -> str:
         """What was probably meant by an unknown word; empty if nobody can tell."""
         guess = self.guess(kind, word, known)

@@ -51,7 +51,7 @@ def grant_request(  # noqa: PLR0913
     The Revocations of the same that stand in the manifest are taken out with it. Raises Trouble.
     """
     workspace, slash, project = scope.partition("/")
-    if not workspace or (slash and not project):
+    if not workspace or (slash and not project) or "/" in project:
         raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
