@@ -62,7 +62,9 @@ def _show(state: State, now: datetime) -> None:
     if state.rows:
         out.print(_table(state, now))
     elif state.head:
-        out.print("No project has a place on a platform: `hanse explain Project.tenants` says how it gets one.")
+        out.print(
+            "No project has a place on a platform: `hanse explain Project.tenants` says how it gets one."
+        )
     elif not state.refusals:
         out.print("Next: `hanse plan` shows what would be done, and `hanse apply` accepts and does it.")
     for row in state.rows:

@@ -19,7 +19,7 @@ class Problem(Struct, frozen=True):
     source: str
     """The declaration it is about, as `desired.source` names it."""
     path: tuple[str | int, ...] = ()
-    """The field within that document."""
+    """The field within that document. A row of a project's `tenants` is named by its platform."""
 
 
 class Compiled(Struct, frozen=True):

@@ -395,7 +395,7 @@ class TenantRow(Row, frozen=True, kw_only=True):
     """The platform."""
     landing_zone: Name
     """The name of one of that platform's landing zones."""
-    quotas: dict[str, int] = {}
+    quotas: dict[str, Annotated[int, Meta(ge=0)]] = {}
     """Amounts by the names that the vendor knows."""
     local_changes: LocalChanges | None = None
     """As in Platform; overrides the landing zone."""

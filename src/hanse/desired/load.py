@@ -128,11 +128,15 @@ def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Ite
             yield finding
 
 
+_PLAIN = ("did you mean", "'")
+"""How an advice begins that says what is meant."""
+
+
 def _perhaps_unread(findings: Iterable[Finding], syntax: Sequence[Diagnostic]) -> Iterator[Finding]:
     """Findings; those about what is not declared say that it may stand in a file that could not be read."""
     paths = sorted({found.place.path for found in syntax if found.place})
     for finding in findings:
-        if paths and finding.code == "unknown-reference" and not finding.advice.startswith("did you mean"):
+        if paths and finding.code == "unknown-reference" and not finding.advice.startswith(_PLAIN):
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             advice = f"{finding.advice}; it may stand in {paths[0]}{more}, not read because of an error"
             yield replace(finding, advice=advice)

@@ -265,21 +265,36 @@ class Manifest:
         if found is None:
             return None
         spot, steps = found
-        return place_of(self.files, spot, (*steps, *path), key=key)
+        return place_of(self.files, spot, (*steps, *self._counted(source, path)), key=key)
+
+    def _counted(self, source: str, path: Steps) -> Steps:
+        """The way to a field, where a row of `tenants` is named by its platform: with its number instead."""
+        match path:
+            case ("tenants", str(platform), *rest):
+                project = self._declared[self._identity(source)].document
+                rows = project.tenants if isinstance(project, Project) else ()
+                number = next((i for i, row in enumerate(rows) if row.platform == platform), 0)
+                return ("tenants", number, *rest)
+        return path
 
     def _spot_of(self, source: str) -> tuple[Spot, Steps] | None:
         if source.startswith("grant "):
             grant = self._grants_by_source.get(source)
             return (self.spot(grant[0]), grant[1]) if grant else None
-        kind, _, names = source.partition(" ")
-        if kind == "file":
-            spot = self._spot_of_file(names)
+        if source.startswith("file "):
+            spot = self._spot_of_file(source.removeprefix("file "))
             return (spot, ()) if spot else None
+        identity = self._identity(source)
+        return (self.spot(identity), ()) if identity in self._declared else None
+
+    def _identity(self, source: str) -> Id:
+        """What a document is called now that is named so, by present or oldest names."""
+        kind, _, names = source.partition(" ")
         identity = (kind, *names.split("/"))
         if identity not in self._declared and kind in ("Workspace", "Project"):
             holder = self.names.holder(*identity[1:])
-            identity = id_of(holder) if holder else identity
-        return (self.spot(identity), ()) if identity in self._declared else None
+            return id_of(holder) if holder else identity
+        return identity
 
     def _spot_of_file(self, name: str) -> Spot | None:
         """Where a file below a landing zone's folder, or one of its documents, stands."""

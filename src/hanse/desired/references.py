@@ -15,6 +15,7 @@ from hanse.desired.folders import fault, is_below, named_folders
 from hanse.desired.grants import check_access
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, Project, TenantRow, Workspace
 from hanse.desired.manifest import Id, Manifest, id_of
+from hanse.desired.mistakes import meant
 from hanse.desired.report import Report
 from hanse.desired.tag_checks import check_tags
 from hanse.desired.trust import check_trust
@@ -172,7 +173,7 @@ def _tenant(report: Report, identity: Id, steps: Steps, tenant: TenantRow) -> No
         for name in tenant.quotas:
             if name not in known:
                 message = f"unknown quota '{name}' of {vendor}"
-                advice = report.meant("quota", name, known)
+                advice = meant(report.guess(f"quota of {vendor}", name, known), known)
                 report.error(identity, "unknown-quota", message, advice, (*steps, "quotas", name), key=True)
 
 

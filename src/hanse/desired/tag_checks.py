@@ -66,7 +66,10 @@ class _Checking:
         before = len(self.report.findings)
         self._choices(definition, identity)
         pattern = self._matcher(definition, identity)
-        self._setters(definition, identity)
+        who = definition.set_by
+        if who is not None and not (who.users or who.groups or who.machines):
+            advice = "name users, groups or machines, or take 'setBy' out"
+            self._wrong(identity, "nobody may set this tag", advice, ("setBy",))
         if len(self.report.findings) > before or identity in self.manifest.unsound:
             return
         checked = Definition(definition, pattern, self.report.guess)
@@ -117,18 +120,6 @@ class _Checking:
         )
         self._wrong(identity, message, advice, ("pattern",))
         return None
-
-    def _setters(self, definition: TagDefinition, identity: Id) -> None:
-        who = definition.set_by
-        if who is None:
-            return
-        if not (who.users or who.groups or who.machines):
-            message = "nobody may set this tag"
-            self._wrong(identity, message, "name users, groups or machines, or take 'setBy' out", ("setBy",))
-        for i, user in enumerate(who.users):
-            self.report.refer(identity, ("setBy", "users", i), "User", user)
-        for i, group in enumerate(who.groups):
-            self.report.refer(identity, ("setBy", "groups", i), "Group", group)
 
     def _wrong(self, identity: Id, message: str, advice: str, steps: Steps, *, key: bool = False) -> None:
         self.report.error(identity, "tag-definition", message, advice, steps, key=key)

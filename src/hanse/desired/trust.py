@@ -49,6 +49,7 @@ def _all_who(manifest: Manifest) -> list[Who]:
 def check_trust(report: Report, now: datetime) -> None:
     """Report what is wrong with the organisation's trust and with `setBy` of tags."""
     organization = report.manifest.organization
+    _setters(report, organization)
     if organization is None:
         return
     trust, identity = organization.trust, id_of(organization)
@@ -63,14 +64,22 @@ def check_trust(report: Report, now: datetime) -> None:
     if trust.protected and not trust.signers:
         message = "paths are protected, and nobody's signature counts, so nobody could change them"
         report.error(identity, "no-signers", message, "declare 'signers'", ("trust", "protected"))
+    _unprotected(report, organization)
+
+
+def _setters(report: Report, organization: Organization | None) -> None:
+    """Who may set tags."""
     for tag in report.manifest.tag_definitions.values():
-        if tag.set_by is not None and trust.signers:
+        if tag.set_by is None:
+            continue
+        if organization is not None and organization.trust.signers:
             _signs(report, id_of(tag), ("setBy",), tag.set_by)
-        elif tag.set_by is not None:
+            continue
+        _people(report, id_of(tag), ("setBy",), tag.set_by)
+        if organization is not None:
             message = f"nobody's signature counts, so nobody could prove that they may set '{tag.name}'"
             advice = "declare Organization.trust.signers, or take 'setBy' out"
             report.error(id_of(tag), "no-signers", message, advice, ("setBy",))
-    _unprotected(report, organization)
 
 
 def _signer(report: Report, identity: Id, steps: Steps, signer: Signer, now: datetime) -> None:

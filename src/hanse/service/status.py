@@ -57,7 +57,8 @@ async def status(estate: Estate, only: str = "") -> State:
     ]
     if only and not rows:
         raise Trouble(
-            f"nothing that is accepted of {only} has a place on a platform", "`hanse status` lists what has one"
+            f"nothing that is accepted of {only} has a place on a platform",
+            "`hanse status` lists what has one",
         )
     wanted, head = estate.source.head(branch), await estate.store.head()
     directory, settings = await accepted_state(estate.store, head)

@@ -309,24 +309,21 @@ class _Compiling:
         """Say what is asked for and cannot be held yet; nothing of it is forgotten in silence."""
         assert self.landing_zone is not None
         zone = self.landing_zone.quotas
-        for name, path, where in (
-            *(
-                (name, ("openstack", "quotas", "default", name), self.landing_zone_source)
-                for name in zone.default
-            ),
-            *((name, ("openstack", "quotas", "max", name), self.landing_zone_source) for name in zone.max),
-            *((name, ("tenants",), source) for name in self.intent.quotas),
-        ):
-            if name not in QUOTAS:
-                likely = suggest(name, QUOTAS)
-                self._problem(
-                    "error",
-                    "unknown-quota",
-                    f"unknown quota '{name}'" + (f"; did you mean '{likely}'?" if likely else ""),
-                    f"quotas of OpenStack are {', '.join(QUOTAS)}",
-                    where,
-                    path,
-                )
+        for limit, amounts in (("default", zone.default), ("max", zone.max)):
+            for name in amounts:
+                if name not in QUOTAS:
+                    likely = suggest(name, QUOTAS)
+                    self._problem(
+                        "error",
+                        "unknown-quota",
+                        f"unknown quota '{name}'",
+                        f"did you mean '{likely}'?"
+                        if likely
+                        else f"quotas of OpenStack are {', '.join(QUOTAS)}",
+                        self.landing_zone_source,
+                        ("openstack", "quotas", limit, name),
+                    )
+        row = ("tenants", self.intent.owner.platform, "quotas")
         for name, amount in self.intent.quotas.items():
             if name in zone.max and amount > zone.max[name]:
                 self._problem(
@@ -335,7 +332,7 @@ class _Compiling:
                     f"quota {name} of {amount} is above the {zone.max[name]} of {self.landing_zone_source}",
                     "ask for less, or for a higher maximum in the landing zone",
                     source,
-                    ("tenants",),
+                    (*row, name),
                 )
         held_not = sorted({*zone.default, *self.intent.quotas}.intersection(QUOTAS))
         if held_not:
@@ -345,7 +342,7 @@ class _Compiling:
                 f"quotas cannot be set on OpenStack yet: {', '.join(held_not)}",
                 "they are noted; set them by hand until then",
                 source,
-                ("tenants",),
+                row,
             )
 
     # Blocks and problems
