@@ -47,6 +47,8 @@ class Loaded:
     """Unsound documents without what is wrong in them, where something is left: what they mention is checked too."""
     counts: Callable[[str], bool]
     """Whether a path is not ignored."""
+    doubtful: Mapping[Id, Collection[str]]
+    """By document, the tags of which an error is told."""
 
     def is_own(self, path: str) -> bool:
         """Whether a file is for Hanse's documents: neither ignored, nor below a folder that is a landing zone's."""
@@ -103,9 +105,11 @@ def load(
     if findings:
         declared = sorted([*reading.declared, *salvaged], key=lambda item: item.spot)
         whole = Manifest(declared, vocabulary, files, unsound, folder_files, elsewhere)
-        findings += _independent(check(whole, now), findings)
+        report = check(whole, now)
+        findings += _independent(report.findings, findings)
     else:
-        findings = check(manifest, now)
+        report = check(manifest, now)
+        findings = report.findings
     if reading.syntax:
         findings = [*_perhaps_unread(findings, reading.syntax)]
     findings += [told for told in reading.outdated if told.severity == "warning"]
@@ -114,7 +118,7 @@ def load(
     if not manifest.organizations and not unread:
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
-    return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts)
+    return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts, report.doubtful)
 
 
 def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from hanse.desired.findings import Finding, Steps
+from hanse.desired.findings import Steps
 from hanse.desired.folders import fault, is_below, named_folders
 from hanse.desired.grants import check_access
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, Project, TenantRow, Workspace
@@ -22,7 +22,7 @@ from hanse.desired.trust import check_trust
 from hanse.foundation.time import Invalid, parse_zone
 
 
-def check(manifest: Manifest, now: datetime) -> list[Finding]:
+def check(manifest: Manifest, now: datetime) -> Report:
     """Everything wrong between documents; `now` is only used to warn of grants whose time is over."""
     report = Report(manifest)
     _organization(report)
@@ -49,7 +49,7 @@ def check(manifest: Manifest, now: datetime) -> list[Finding]:
     check_tags(report)
     check_access(report, now)
     check_trust(report, now)
-    return report.findings
+    return report
 
 
 def _organization(report: Report) -> None:

@@ -25,6 +25,8 @@ class Report:
         """Begin an empty report."""
         self.manifest = manifest
         self.findings: list[Finding] = []
+        self.doubtful: dict[Id, set[str]] = {}
+        """By document, the tags of which an error is told: what else comes of them only follows."""
         self._guesses: dict[tuple[str, str], str | None] = {}
         self._searched = 0
         self._names: dict[str, dict[str, dict[str, None]]] = {}

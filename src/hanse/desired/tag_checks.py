@@ -45,8 +45,6 @@ class _Checking:
         self.definitions: dict[str, Definition] = {}
         """The sound ones."""
         self.patterns = 0
-        self.wrong: set[tuple[Id, str]] = set()
-        """Documents and names of tags of theirs that were found wrong: nothing else is said of these."""
 
     def all(self) -> None:
         """Look at everything that has to do with tags."""
@@ -58,6 +56,12 @@ class _Checking:
         if self.manifest.tag_definitions:
             for platform in self.manifest.platforms.values():
                 self._mapping(platform)
+
+    def _doubt(self, identity: Id, tag: str) -> None:
+        self.report.doubtful.setdefault(identity, set()).add(tag)
+
+    def _is_doubtful(self, identity: Id, tag: str) -> bool:
+        return tag in self.report.doubtful.get(identity, ())
 
     # Definitions
 
@@ -139,6 +143,8 @@ class _Checking:
                     elif (definition := self.definitions.get(name)) is not None:
                         for fault in definition.faults(value):
                             self._fault(document, name, fault)
+                    else:
+                        self._doubt(id_of(document), name)
             for one in wanted:
                 if document.tags.get(one.name, one.default) in _EMPTY:
                     self._missing(document, one, defined)
@@ -154,10 +160,13 @@ class _Checking:
             advice = f"take it out, or add {kind} to the 'kinds' of TagDefinition {name}"
             self._tell(document, name, "misplaced-tag", message, advice, steps, key=True)
         elif self.manifest.declared(("TagDefinition", name)):
-            self.wrong.add((id_of(document), name))
+            self._doubt(id_of(document), name)
         elif defined:
             advice = self.report.meant(f"tag of {kind}", name, defined)
-            if self.report.guess(f"tag of {kind}", name, defined) is None:
+            guess = self.report.guess(f"tag of {kind}", name, defined)
+            if guess is not None and guess not in document.tags:
+                self._doubt(id_of(document), guess)  # a misspelt tag and the missing one are one mistake
+            if guess is None:
                 declare = f"take it out, or declare a TagDefinition '{name}' with 'kinds: [{kind}]'"
                 advice = f"{declare}; {advice}" if advice else declare
             self._tell(document, name, "unknown-tag", f"unknown tag '{name}'", advice, steps, key=True)
@@ -178,17 +187,11 @@ class _Checking:
 
     def _missing(self, document: Tagged, definition: Definition, defined: Mapping[str, Any]) -> None:
         name, kind = definition.name, type(document).__name__
-        if (id_of(document), name) in self.wrong:
+        if self._is_doubtful(id_of(document), name):
             return
         if name in document.tags:
             message, steps = f"tags.{name}: this tag must not be empty", ("tags", name)
             self._tell(document, name, "missing-tag", message, f"write {definition.allowed}", steps)
-        elif any(
-            self.report.guess(f"tag of {kind}", written, defined) == name
-            for written in document.tags
-            if written not in defined and written not in self.manifest.tag_definitions
-        ):
-            self.wrong.add((id_of(document), name))  # a misspelt tag and the missing one are one mistake
         else:
             advice = f"add '{name}: …' to its 'tags': {definition.allowed}"
             self._tell(document, name, "missing-tag", f"the tag '{name}' is missing", advice, ())
@@ -205,7 +208,7 @@ class _Checking:
         key: bool = False,
     ) -> None:
         identity = id_of(document)
-        self.wrong.add((identity, name))
+        self._doubt(identity, name)
         self.report.error(identity, code, message, advice, steps, key=key)
 
     # What asks for tags
@@ -263,7 +266,7 @@ class _Checking:
             if (
                 not values
                 or _says(tags.get(name), values)
-                or any((id_of(giver), name) in self.wrong for giver in givers)
+                or any(self._is_doubtful(id_of(giver), name) for giver in givers)
             ):
                 continue
             giver = next((one for one in reversed(givers) if name in one.tags), None)

@@ -222,16 +222,19 @@ def checked(
     compiled = [
         one for one in manifest.diagnostics(ordered) if one.place not in mistaken
     ]  # else it only follows
-    found = in_order([*diagnostics, *compiled, *_policies(manifest, selection)])
+    found = in_order([*diagnostics, *compiled, *_policies(loaded, selection)])
     names_of = {owner: one.names for owner, one in made.items()}
     return Checked(commit, manifest, found, wanted, people, setting, names_of)
 
 
-def _policies(manifest: Manifest, selection: Selection | None) -> list[Diagnostic]:
+def _policies(loaded: Loaded, selection: Selection | None) -> list[Diagnostic]:
     """What policies say of what is told, and what is wrong with policies that are."""
+    manifest, doubtful = loaded.manifest, loaded.doubtful
     if selection is None:
-        return check_policies(manifest)
-    found = check_policies(manifest, lambda identity: selection.told(document_source(*identity)))
+        return check_policies(manifest, doubtful=doubtful)
+    found = check_policies(
+        manifest, lambda identity: selection.told(document_source(*identity)), doubtful=doubtful
+    )
     return [d for d in found if d.code != MISTAKEN or selection.tells(d)]
 
 

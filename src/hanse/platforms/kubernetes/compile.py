@@ -167,6 +167,7 @@ class _Compiling:
 
     def _check_name(self) -> None:
         name, accounts = self.name, self.platform.accounts.namespace
+        where: _Path
         if self.intent.native:
             where, whence = (*self.row, "native", "id"), "of `native`"
             advice = "give the name of a namespace that can be a tenant's"
