@@ -263,7 +263,7 @@ def _config(path: str | None) -> tuple[ServerConfig, Path]:
     except OSError as error:
         raise Trouble(
             f"cannot read {file}: {error.strerror}",
-            "name it with --config or HANSE_CONFIG, or make one with `hanse init`; `hanse explain server` says what stands in it",
+            "name it with --config or HANSE_CONFIG, or make one with `hanse init`; `hanse explain server` shows it",
         ) from error
     config, problems = read_config(str(file), data)
     if config is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,14 +66,14 @@ def command(ctx: click.Context, paths: tuple[Path, ...], check: bool, diff: bool
 
 def _filter(*, check: bool, diff: bool) -> int:
     """Standard input in its layout, on standard output; nothing there where it is to be left alone."""
-    found = look(STDIN, click.get_binary_stream("stdin").read(MAX_BYTES + 1))
+    found = look(STDIN, sys.stdin.buffer.read(MAX_BYTES + 1))
     if found.why:
         _complain(found)
         return ERROR
     if diff:
         _show(found)
     elif not check:
-        click.get_binary_stream("stdout").write(found.after)
+        sys.stdout.buffer.write(found.after)
     return ERROR if check and found.changes else OK
 
 

@@ -147,7 +147,7 @@ class _Checking:
                         self._doubt(id_of(document), name)
             for one in wanted:
                 if document.tags.get(one.name, one.default) in _EMPTY:
-                    self._missing(document, one, defined)
+                    self._missing(document, one)
 
     def _undefined(
         self, document: Tagged, kind: str, name: str, value: TagValue, defined: Mapping[str, Any]
@@ -185,8 +185,8 @@ class _Checking:
         message = f"tags.{name}: {fault.message}"
         self._tell(document, name, fault.code, message, fault.advice, ("tags", name, *fault.steps))
 
-    def _missing(self, document: Tagged, definition: Definition, defined: Mapping[str, Any]) -> None:
-        name, kind = definition.name, type(document).__name__
+    def _missing(self, document: Tagged, definition: Definition) -> None:
+        name = definition.name
         if self._is_doubtful(id_of(document), name):
             return
         if name in document.tags:
