@@ -65,7 +65,7 @@ FIXED = {
     ),
     "platforms/kubernetes.yaml": document(
         "Platform", "kubernetes", "credential: c\nkubernetes:\n  names: {namespace: '{workspace}-{project}'}\n"
-        "  subjects:\n    users: {externalId: corporate, prefix: 'oidc:'}\n",
+        "  subjects:\n    users: {externalId: cluster, prefix: 'oidc:'}\n",
     ),
     "location.yaml": document("Location", "here", "jurisdiction: EU\n"),
     "zones/openstack.yaml": document(
@@ -106,7 +106,8 @@ class Estate:
         return self.chance.choice(choices)
 
     def user(self, number: int) -> str:
-        external = self.one("", f"externalIds: {{corporate: p{self.chance.choice(USERS)}}}\n")
+        keys = ("corporate", "corporate", "cluster", "corporate: x, cluster")
+        external = self.one("", f"externalIds: {{{self.one(*keys)}: p{self.chance.choice(USERS)}}}\n")
         return document("User", f"u-{number}", external + self.one("", "", "state: disabled\n"))
 
     def group(self, number: int) -> str:

@@ -185,3 +185,28 @@ def test_a_policy_that_gives_no_answer_because_of_a_wrong_tag_is_not_told_beside
     assert said in only
     changes["policy.yaml"] = policy('project.tags["other"] == "x"')
     assert "gives no answer for project shop/web" in " ".join(told(tmp_path, changes))
+
+
+KNOWN_BY = "externalId: corporate"
+
+
+def test_a_mistyped_external_id_is_told_once_at_the_platform_and_of_nobody(tmp_path: Path) -> None:
+    cloud, cluster = told(tmp_path, {"platforms.yaml": PLATFORMS.replace(KNOWN_BY, "externalId: corprate")})
+    assert cloud == (
+        "platforms.yaml:6:42: warning: nobody has an external id 'corprate', so nobody is known here; "
+        "did you mean 'corporate'?"
+    )
+    assert cluster.startswith("platforms.yaml:21:25: warning: nobody has an external id 'corprate'")
+
+
+def test_an_external_id_that_nobody_has_yet_is_told_with_what_to_add(tmp_path: Path) -> None:
+    (only,) = told(tmp_path, {"platforms.yaml": PLATFORMS.replace(KNOWN_BY, "externalId: oidc", 1)})
+    assert "people have corporate; correct it, or add `externalIds: {oidc: ...}` to the Users" in only
+    people = PEOPLE.replace("{corporate: p1}", "{corporate: p1, oidc: q1}")
+    found = told(
+        tmp_path,
+        {"platforms.yaml": PLATFORMS.replace(KNOWN_BY, "externalId: oidc", 1), "people.yaml": people},
+    )
+    assert [one.partition(": ")[2].partition(";")[0] for one in found] == [
+        f"warning: user 'u-{number}' has no external id for 'oidc'" for number in (2, 3, 4)
+    ]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
-
-import msgspec
-from msgspec import Struct
 
 from hanse.desired.findings import Steps
 from hanse.desired.kinds import LandingZone, Platform, Project, SingleTagValue, TagDefinition, TagValue
 from hanse.desired.manifest import Id, id_of
+from hanse.desired.marks import marked
 from hanse.desired.mistakes import what
 from hanse.desired.report import Report
 from hanse.desired.tag_values import PATTERNS, SELECT, Definition, Fault, Matcher, matcher, no_text
@@ -350,31 +348,6 @@ def _either(words: Collection[str], conjunction: str) -> str:
 
 
 def _mapped(platform: Platform) -> Iterator[tuple[Steps, str]]:
-    """The tags that a platform's block names, each with the way to its key; their type says which they are."""
-    for steps, mapping in _mappings(platform, ()):
+    """The tags that a platform's block names, each with the way to its key."""
+    for steps, mapping in marked(platform, "tag"):
         yield from (((*steps, name), name) for name in mapping)
-
-
-def _mappings(block: Struct, steps: Steps) -> Iterator[tuple[Steps, Mapping[str, Any]]]:
-    for name, encoded in _ways(type(block)):
-        value = getattr(block, name)
-        if isinstance(value, Struct):
-            yield from _mappings(value, (*steps, encoded))
-        elif isinstance(value, dict):
-            yield (*steps, encoded), value
-
-
-@lru_cache(maxsize=256)
-def _ways(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
-    """Fields that are blocks, or mappings whose keys are marked as tags of projects."""
-    found = []
-    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-        variants = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
-        for variant in variants:
-            if isinstance(variant, msgspec.inspect.StructType) or (
-                isinstance(variant, msgspec.inspect.DictType)
-                and isinstance(variant.key_type, msgspec.inspect.Metadata)
-                and bool((variant.key_type.extra or {}).get("tag"))
-            ):
-                found.append((field.name, field.encode_name))
-    return tuple(found)

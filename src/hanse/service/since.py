@@ -25,6 +25,7 @@ from hanse.desired.affected import (
     name_of,
     needed,
 )
+from hanse.desired.compiled import UNKNOWN_EXTERNAL_ID
 from hanse.desired.kinds import Document
 from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
 from hanse.desired.manifest import Declared, Id
@@ -147,6 +148,8 @@ class _Look:
         index.move(self._commit, [noted.path for noted in settled], settled)
         selection = _Selection(felt, judged, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
+        if any(one.code == UNKNOWN_EXTERNAL_ID for one in result.diagnostics):
+            raise _AllError  # only among all people it is known that nobody has it
         mine = {name for names in result.natives.values() for name in names}
         if any(sources - judged - result.natives.keys() for sources in index.holding(mine).values()):
             raise _AllError  # somebody who was not looked at has that name already

@@ -125,7 +125,8 @@ def test_people_who_are_disabled_or_unknown_are_no_members() -> None:
 
 
 def test_a_person_without_external_id_is_a_warning_and_no_member() -> None:
-    directory = Directory({"dan": Person("dan", external_ids={"other": Personal("d")})})
+    dan = Person("dan", external_ids={"other": Personal("d")})
+    directory = Directory({"dan": dan, "eve": Person("eve", external_ids={"fra": Personal("e")})})
     result = compiled(intent(user("dan", "user")), directory)
     assert codes(result) == [("warning", "no-external-id")]
     assert result.problems[0].source == "grant shop/prod user:dan user .."

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.compiled import Compiled, Problem, nobody_has
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, Operator
 from hanse.desired.source import document_source, scope_of, tag_sources, term_source
@@ -221,6 +221,11 @@ class _Compiling:
         person: Person | None = self.directory.people.get(principal)
         external = person.external_ids.get(users.external_id) if person else None
         if external is None or not external.text:
+            known = self.directory.external_ids
+            if users.external_id not in known:
+                way = ("openstack", "users", "externalId")
+                self._tell(nobody_has(users.external_id, known, self.platform_source, way))
+                return None
             self._problem(
                 "warning",
                 "no-external-id",
@@ -364,7 +369,9 @@ class _Compiling:
         source: str,
         path: tuple[str | int, ...] = (),
     ) -> None:
-        problem = Problem(severity, code, message, advice, source, path)
+        self._tell(Problem(severity, code, message, advice, source, path))
+
+    def _tell(self, problem: Problem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 
