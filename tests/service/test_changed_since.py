@@ -158,7 +158,10 @@ class Estate:
         )
 
     def organization(self) -> str:
-        user, paths = self.chance.randrange(6), self.one("organization.yaml", "groups", "groups/g0.yaml")
+        user, paths = self.chance.randrange(6), self.one(
+            "organization.yaml", "groups", "groups/g0.yaml", "location.yaml", "revocations/*.yaml",
+            "groups/moved-*.yaml", "peple", "policies", "'**/four.yaml'",
+        )  # fmt: skip
         signers = (
             f"    - {{user: u-{user}, ssh: {self.one(*SSH)}}}\n    - {{machine: forge, ssh: {SSH[1]}}}\n"
         )

@@ -210,3 +210,20 @@ def test_an_external_id_that_nobody_has_yet_is_told_with_what_to_add(tmp_path: P
     assert [one.partition(": ")[2].partition(";")[0] for one in found] == [
         f"warning: user 'u-{number}' has no external id for 'oidc'" for number in (2, 3, 4)
     ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        ("['*', shop.yaml, grants, revocations, .forge, README.md, '*.md', 'zones.v1/*.txt']", ""),
+        ("[peple.yaml]", "'peple.yaml' matches no file of the manifest, and protects nothing of it; did you mean"),
+        ("[teams/shop]", "'teams/shop' matches no file of the manifest, and protects nothing of it; correct it"),
+        ("['**/*.yml']", "'**/*.yml' matches no file of the manifest, and protects nothing of it; correct it"),
+    ],
+)  # fmt: skip
+def test_a_protected_path_that_matches_nothing_is_told(paths: str, said: str, tmp_path: Path) -> None:
+    protected = "  protected:\n    - {paths: ['**'], changedBy: {users: [u-1]}}\n"
+    protected += f"    - {{paths: {paths}, changedBy: {{users: [u-1]}}}}\n"
+    found = told(tmp_path, {"organization.yaml": ORGANIZATION + SIGNED + protected})
+    assert len(found) == bool(said)
+    assert all(one.startswith("organization.yaml:8:16: warning: ") and said in one for one in found)

@@ -21,9 +21,11 @@ from msgspec.structs import replace
 from hanse.desired.findings import Finding, Spot, Steps, diagnostics, of_mistake
 from hanse.desired.folders import FolderFile, fault, is_below, named_folders, written_folders
 from hanse.desired.kinds import Document, LandingZone, Organization
-from hanse.desired.manifest import Declared, Id, Manifest
+from hanse.desired.manifest import Declared, Elsewhere, Id, Manifest
 from hanse.desired.mistakes import mistakes, without
+from hanse.desired.paths import MANIFESTS as MANIFESTS
 from hanse.desired.paths import glob
+from hanse.desired.paths import is_manifest as is_manifest
 from hanse.desired.references import check
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation import yaml
@@ -55,15 +57,6 @@ class Loaded:
         return is_manifest(path) and self.counts(path) and path not in self.manifest.folder_files
 
 
-MANIFESTS = (".yaml", ".yml")
-"""How the names of the manifest's files end."""
-
-
-def is_manifest(path: str) -> bool:
-    """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith(MANIFESTS) and "/." not in path and not path.startswith(".")
-
-
 def is_seen(path: str) -> bool:
     """Whether no name in a path begins with a dot."""
     return not path.startswith(".") and "/." not in path
@@ -76,7 +69,7 @@ def load(
     *,
     known: Mapping[str, bytes] | None = None,
     links: Collection[str] = (),
-    elsewhere: Callable[[str], Iterable[str]] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Loaded:
     """Read all files of a commit and check that they hold together.
 
@@ -84,8 +77,8 @@ def load(
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
     another version of the language are not used. `links` are symbolic links or submodules, named like files of
     the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is
-    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: the names of all documents of a
-    kind, where the files are only a part.
+    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: what the whole holds,
+    where the files are only a part.
     """
     reading = _Reading(vocabulary)
     recalled = _recalled(known or {}, vocabulary)

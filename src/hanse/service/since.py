@@ -30,6 +30,7 @@ from hanse.desired.kinds import Document
 from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
 from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
+from hanse.desired.trust import PROTECTS_NOTHING
 from hanse.foundation.diagnostics import Diagnostic
 from hanse.foundation.yaml import MAX_BYTES, parse
 from hanse.ports.source import Source, SourceError, blob_id
@@ -76,7 +77,9 @@ def check_worktree_since(source: Source, language: Language, since: str, now: da
         for path in differing:
             contents = before.get(old.blobs.get(path, ""), b""), files.get(path, b"")
             comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
-        asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
+        blobs = {path: ids.get(path, "") for path in differing}
+        came_or_went = ids.keys() != old.blobs.keys()
+        asked = comparing.changed(blobs, links, [], came_or_went=came_or_went)
         graph = _Memory(_all_noted(loaded, ids))
         selection = _Selection(_Felt(graph, len(ids) + MOST, asked), None, asked, loaded)
         return checked("", loaded, language, now, selection)
@@ -98,6 +101,8 @@ class _Changed:
     noted: list[Noted]
     before: list[Noted]
     """Of these documents, what they mentioned before."""
+    came_or_went: bool
+    """Whether any file was added or taken out."""
 
 
 class _Look:
@@ -138,7 +143,7 @@ class _Look:
         found |= {path: blob for path, blob in asked.blobs.items() if blob}
         files = Blobs(self._source, dict(sorted(found.items(), key=lambda item: item[0].encode())))
         rows = await self._rows(files.blobs.values())
-        loaded = load_blobs(files, self._language, self._now, rows, asked.links, index.declared)
+        loaded = load_blobs(files, self._language, self._now, rows, asked.links, index)
         if loaded.manifest.organization is None:
             raise _AllError
         wrong = _wrong(loaded.diagnostics)
@@ -194,7 +199,8 @@ class _Look:
             if change.new:
                 noted.append(_noted(change.path, change.new, new[0], sound=change.new in rows))
         blobs = {change.path: change.new for change in changes}
-        return comparing.changed(blobs, links, noted)
+        came_or_went = any(not (change.old and change.new) for change in changes)
+        return comparing.changed(blobs, links, noted, came_or_went=came_or_went)
 
     async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
         return await known_rows(self._source, self._language, blobs, self._index)
@@ -219,12 +225,14 @@ class _Comparing:
             for document in documents:
                 side.setdefault(name_of(document), []).append((path, document))
 
-    def changed(self, blobs: dict[str, str], links: list[str], noted: list[Noted]) -> _Changed:
+    def changed(
+        self, blobs: dict[str, str], links: list[str], noted: list[Noted], *, came_or_went: bool
+    ) -> _Changed:
         """What came out."""
         before, after = self._before, self._after
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         former = (_noted("", "", (d for _, d in before[name]), sound=True) for name in names & before.keys())
-        return _Changed(blobs, links, self._names | names, noted, list(former))
+        return _Changed(blobs, links, self._names | names, noted, list(former), came_or_went)
 
 
 class _Selection:
@@ -251,6 +259,8 @@ class _Selection:
         """Whether this finding is."""
         place = diagnostic.place
         if place is None or self._told is None or (self._is_renaming and diagnostic.code == "former-name"):
+            return True
+        if self._asked.came_or_went and diagnostic.code == PROTECTS_NOTHING:
             return True
         here = self._names.get(place.path, {})
         number = 0

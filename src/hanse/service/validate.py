@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from hanse.desired.findings import Lazy
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.intents import directory, intents, samples, settings
 from hanse.desired.load import MANIFESTS, Loaded, current, is_manifest, load, row_of
-from hanse.desired.manifest import Manifest
+from hanse.desired.manifest import Elsewhere, Manifest
 from hanse.desired.settings import Settings
 from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
@@ -114,7 +114,7 @@ def load_blobs(
     now: datetime,
     rows: Mapping[str, bytes],
     links: Collection[str],
-    elsewhere: Callable[[str], Iterable[str]] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Loaded:
     """Load files of a commit, with what is known of their contents."""
     known = {path: rows[blob] for path, blob in files.blobs.items() if blob in rows}

@@ -177,8 +177,8 @@ class Cache:
         return dict(self._run("SELECT path, blob_id FROM file WHERE NOT sound"))
 
     def below(self, folder: str) -> dict[str, str]:
-        """Files below a folder, with their blobs."""
-        bounds = (f"{folder}/", f"{folder}0")
+        """Files below a folder, with their blobs; below the empty one all."""
+        bounds = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")
         return dict(self._run("SELECT path, blob_id FROM file WHERE path > $1 AND path < $2", *bounds))
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
