@@ -105,6 +105,9 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
             click.confirm(
                 f"Nothing was accepted before. Take {short} as the first state to be trusted?", abort=True
             )
+    elif first:
+        told = f"--first {plain(first)} is left aside: it is for the first commit of all"
+        click.secho(f"{told}, and {proposal.head.commit[:SHORT]} is accepted already", fg="yellow", err=True)
     if planned.survey.steps and not yes:
         if not at_terminal():
             raise Trouble("there is nobody to ask", "give --yes where a machine decides")

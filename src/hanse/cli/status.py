@@ -59,18 +59,14 @@ def _show(state: State, now: datetime) -> None:
     if state.refusals:
         out.print(f"[bold red]It cannot be accepted[/]: {summary(state.refusals)}")
         print_text(told_refusals(state.refusals))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
-        table.add_column(title, overflow="fold")
-    for row in state.rows:
-        intent = row.accepted.intent
-        project = intent.project if isinstance(row.owner, Tenant) else ""
-        seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
-        waits = Text(plain(row.status.waits))
-        if waits and (due := _due(state.work.get(row.owner), now)):
-            waits.append(f" ({due})", style="dim")
-        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
-    out.print(table)
+    if state.rows:
+        out.print(_table(state, now))
+    elif state.head:
+        out.print(
+            "No project has a place on a platform: `hanse explain Project.tenants` says how it gets one."
+        )
+    elif not state.refusals:
+        out.print("Next: `hanse plan` shows what would be done, and `hanse apply` accepts and does it.")
     for row in state.rows:
         for remark in row.status.remarks:
             out.print(f"[dim]{row.owner}[/]", remark_text(remark))
@@ -85,6 +81,21 @@ def _show(state: State, now: datetime) -> None:
                 f": {plain(why)}; `hanse serve` and `hanse apply` try again", style="not bold default"
             )
         out.print(line)
+
+
+def _table(state: State, now: datetime) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
+        table.add_column(title, overflow="fold")
+    for row in state.rows:
+        intent = row.accepted.intent
+        project = intent.project if isinstance(row.owner, Tenant) else ""
+        seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
+        waits = Text(plain(row.status.waits))
+        if waits and (due := _due(state.work.get(row.owner), now)):
+            waits.append(f" ({due})", style="dim")
+        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
+    return table
 
 
 def _state(row: OwnerRow) -> str:

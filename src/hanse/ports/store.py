@@ -157,7 +157,7 @@ class Index(Rows, Protocol):
         ...
 
     def below(self, folder: str) -> dict[str, str]:
-        """Files below a folder, with their blobs."""
+        """Files below a folder, with their blobs; below the empty one all."""
         ...
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:

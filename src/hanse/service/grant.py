@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Grant
 from hanse.desired.manifest import Manifest
+from hanse.desired.paths import GRANTS, REVOCATIONS
 from hanse.desired.terms import BadTime, read_term
 from hanse.desired.writing import document_text
 from hanse.foundation.identifiers import CHANCE_BYTES, new_id
@@ -19,8 +20,6 @@ from hanse.journal.revocation import Revocation as Revoked
 from hanse.service.estate import Trouble
 from hanse.service.write import Changes, Ground, Request, Writing
 
-FOLDER = "grants"
-REVOCATIONS = "revocations"
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -51,7 +50,7 @@ def grant_request(  # noqa: PLR0913
     The Revocations of the same that stand in the manifest are taken out with it. Raises Trouble.
     """
     workspace, slash, project = scope.partition("/")
-    if not workspace or (slash and not project):
+    if not workspace or (slash and not project) or "/" in project:
         raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
@@ -82,7 +81,7 @@ def grant_request(  # noqa: PLR0913
             )
         return {
             **_without_revocations(ground, (workspace, project), term, writing),
-            f"{FOLDER}/{name}.yaml": document_text(grant),
+            f"{GRANTS}/{name}.yaml": document_text(grant),
         }
 
     until_text = f" until {until}" if until else f" for {_words(span)}" if span else ""

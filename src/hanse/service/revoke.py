@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Revocation as Declared
 from hanse.desired.manifest import Id, Manifest, Scope
+from hanse.desired.paths import REVOCATIONS
 from hanse.desired.writing import document_text
 from hanse.foundation.identifiers import new_id
 from hanse.journal.events import GrantRevoked
@@ -20,7 +21,6 @@ from hanse.model import Personal, Tenant
 from hanse.ports.source import never
 from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble, typed
-from hanse.service.grant import REVOCATIONS
 from hanse.service.trust import decider
 from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
 

@@ -226,9 +226,10 @@ class Cache:
         return self._packs.all(_UNSOUND)
 
     def below(self, folder: str) -> dict[str, str]:
-        """Files below a folder, with their blobs."""
+        """Files below a folder, with their blobs; below the empty one all."""
+        beginning = f"{folder}/" if folder else ""
         files = self._packs.all(_FILES)
-        return {path: blob for path, (blob, _) in files.items() if path.startswith(f"{folder}/")}
+        return {path: blob for path, (blob, _) in files.items() if path.startswith(beginning)}
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""
