@@ -201,7 +201,8 @@ class _Look:
         always = {f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__)}
         # Whether a tag is defined soundly is felt by all, so what the definitions stand on is needed too.
         names = always | needed({*judged, *filter(is_definition, always)}, index)
-        found = index.declaring(names) | index.unsound()
+        unsound = index.unsound()  # of two documents with one name, the second; the first is what counts
+        found = index.declaring(names | index.within(unsound)) | unsound
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
         found |= {path: blob for path, blob in asked.blobs.items() if blob}
