@@ -134,7 +134,7 @@ def test_what_is_advised_mends_it(trusted: World, keys: Keys) -> None:
     trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
     trusted.commit({manifest.SEA_FILE: manifest.SEA + "# a remark\n"})
     told = refused(trusted)
-    command = told.partition("what follows on it: git ")[2].split("\n")[0].split()
+    command = told.partition("what follows on it: `git ")[2].partition("`")[0].split()
     keys.ada.git(trusted.repository, *command)
     accepted(trusted)
 
