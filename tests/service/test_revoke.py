@@ -70,6 +70,13 @@ async def test_what_nobody_holds_cannot_be_revoked(applied: World) -> None:
         await applied.revoke("shop/nothing", "u-3")
 
 
+def test_a_group_without_a_grant_is_not_told_to_name_the_group(applied: World) -> None:
+    output = applied.run("revoke", "shop/trial", "--group", "shop-team", "--reason", "left").output
+    assert "group shop-team has no accepted grant on shop/trial" in output
+    assert "`hanse graph` shows who has which role where" in output
+    assert "--group" not in output
+
+
 def test_the_command_revokes_and_says_what_comes_next(applied: World) -> None:
     result = applied.run("revoke", "shop/trial", "--user", "u-3", "--reason", "left")
     assert result.exit_code == 0

@@ -130,6 +130,11 @@ def test_an_unsigned_commit_is_refused_and_all_that_was_accepted_stays_in_force(
     assert "u-8" not in trusted.members("shop-web-admin")
 
 
+def test_a_long_title_is_told_to_be_longer(trusted: World, keys: Keys) -> None:
+    trusted.commit({manifest.TRIAL_FILE: EVERYBODYS}, f"{'so long ' * 9}a title")
+    assert f'"{("so long " * 9)[:60].rstrip()}…" by Maria Mitchell) is not signed' in refused(trusted)
+
+
 def test_what_is_advised_mends_it(trusted: World, keys: Keys) -> None:
     trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
     trusted.commit({manifest.SEA_FILE: manifest.SEA + "# a remark\n"})

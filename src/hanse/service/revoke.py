@@ -49,7 +49,9 @@ async def revoke(
         what = f" as {role}" if role else ""
         raise Trouble(
             f"{subject_kind} {subject} has no accepted grant{what} on {scope or 'the organisation'}",
-            "a grant through a group is revoked with --group, or by taking the person out of the group",
+            "a grant through a group is revoked with --group, or by taking the person out of the group"
+            if subject_kind == "user"
+            else "`hanse graph` shows who has which role where",
         )
     event = GrantRevoked(
         *oldest,
