@@ -130,6 +130,13 @@ def test_an_unsigned_commit_is_refused_and_all_that_was_accepted_stays_in_force(
     assert "u-8" not in trusted.members("shop-web-admin")
 
 
+def test_nothing_is_called_as_declared_while_what_is_declared_is_refused(trusted: World, keys: Keys) -> None:
+    trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
+    told = refused(trusted)
+    assert "everything is as it was accepted last" in told
+    assert "as declared" not in told
+
+
 def test_a_long_title_is_told_to_be_longer(trusted: World, keys: Keys) -> None:
     trusted.commit({manifest.TRIAL_FILE: EVERYBODYS}, f"{'so long ' * 9}a title")
     assert f'"{("so long " * 9)[:60].rstrip()}…" by Maria Mitchell) is not signed' in refused(trusted)

@@ -7,6 +7,7 @@ from itertools import zip_longest
 import click
 from rich.text import Text
 
+from hanse.cli.completion import names
 from hanse.cli.render import console, plain
 from hanse.cli.session import ERROR, OK, count, print_json, run
 from hanse.cli.terminal import fold
@@ -18,7 +19,7 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 
 
 @click.command()
-@click.argument("platform")
+@click.argument("platform", shell_complete=names("Platform"))
 @click.option("--json", "as_json", is_flag=True, help="Write all checks as JSON.")
 @click.pass_context
 def command(ctx: click.Context, platform: str, as_json: bool) -> None:

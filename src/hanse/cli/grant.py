@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hanse.cli.completion import names
 from hanse.cli.scope import scope_named, scoped
 from hanse.cli.session import said
 from hanse.cli.written import options, write
@@ -15,9 +16,17 @@ from hanse.service.write import Request, Writing
 
 @click.command()
 @scoped
-@click.option("--user", "users", multiple=True, help="To this principal, by its id. Can be repeated.")
-@click.option("--group", "groups", multiple=True, help="To this group. Can be repeated.")
-@click.option("--role", required=True, help="The role.")
+@click.option(
+    "--user",
+    "users",
+    multiple=True,
+    shell_complete=names("User"),
+    help="To this principal, by its id. Can be repeated.",
+)
+@click.option(
+    "--group", "groups", multiple=True, shell_complete=names("Group"), help="To this group. Can be repeated."
+)
+@click.option("--role", required=True, shell_complete=names("Role"), help="The role.")
 @click.option("--for", "span", default="", metavar="TIME", help="For 30m, 4h, 7d or 2w.")
 @click.option(
     "--until", default="", metavar="INSTANT", help="Until an instant with offset, or a date: its end."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hanse.cli.completion import names
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, quoted
 from hanse.cli.scope import scope_named, scoped
@@ -16,9 +17,9 @@ from hanse.service.write import Committed, Declined
 
 @click.command()
 @scoped
-@click.option("--user", help="The principal whose grant it is.")
-@click.option("--group", help="The group whose grant it is.")
-@click.option("--role", default="", help="Only this role. Default: every role.")
+@click.option("--user", shell_complete=names("User"), help="The principal whose grant it is.")
+@click.option("--group", shell_complete=names("Group"), help="The group whose grant it is.")
+@click.option("--role", default="", shell_complete=names("Role"), help="Only this role. Default: every role.")
 @click.option("--reason", required=True, callback=said, help="Why; it is kept in the journal, and in git.")
 @click.pass_context
 def command(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hanse.cli.completion import scopes
 from hanse.service.estate import Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,7 +18,9 @@ def scoped(command: F) -> F:
     whole = click.option(
         "--organization", is_flag=True, help="On the whole organisation, and no project of it."
     )
-    return click.argument("scope", metavar="[WORKSPACE[/PROJECT]]", required=False)(whole(command))
+    return click.argument("scope", metavar="[WORKSPACE[/PROJECT]]", required=False, shell_complete=scopes)(
+        whole(command)
+    )
 
 
 def scope_named(scope: str | None, *, organization: bool) -> str:
