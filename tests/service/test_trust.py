@@ -575,6 +575,8 @@ def test_a_key_of_hanse_counts_once_it_is_accepted(machine: World, keys: Keys) -
     accepted(machine)
     assert "u-8" in machine.members("shop-trial-user")
     told = declined(machine, "new", "workspace", "media")
+    assert "let Hanse's machine do this in Organization.trust" in told
+    assert "have Hanse sign" not in told
     assert (
         "changes workspaces/media/workspace.yaml, which only group shop-admins or machine forge may" in told
     )
