@@ -37,9 +37,15 @@ TRIES = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds before a further try, at the most: each waits some part of it, by chance, and the double next time."""
 
-_HAVE_HANSE_SIGN = "have Hanse sign: a `repository.signingKey` in server.yaml, accepted as the `machine` of a signer who may do this; "
-_LET_IT = "let Hanse's machine do this in Organization.trust; "
-_OR_SOMEBODY = "or have somebody who may do it sign it: their own commit, or the merge of a branch for review (`--branch`)"
+_HAVE_HANSE_SIGN = (
+    "have Hanse sign: a `repository.signingKey` in server.yaml, "
+    "accepted as the `machine` of a signer who may do this"
+)
+_LET_IT = "let Hanse's machine do this in Organization.trust"
+_OR_SOMEBODY = (
+    "or have somebody who may do it sign it: "
+    "their own commit, or the merge of a branch for review (`--branch`)"
+)
 
 Changes = Mapping[str, bytes | None]
 """By path: the new content of a file; None takes it out."""
@@ -348,7 +354,7 @@ class Writing:
         return {
             asked[one.commit]: Declined(
                 f"trust would refuse it, for its commit {wrong.what}",
-                (_LET_IT if signers.signatory(one.verdict) else _HAVE_HANSE_SIGN) + _OR_SOMEBODY,
+                f"{_LET_IT if signers.signatory(one.verdict) else _HAVE_HANSE_SIGN}; {_OR_SOMEBODY}",
             )
             for one in found
             for wrong in signers.wrong(one)
