@@ -20,6 +20,7 @@ from hanse.ports.transport import Call, Reply
 from hanse.reconcile import loop
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
 from hanse.service.estate import Trouble
+from hanse.service.revoke import revoke
 from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
 from hanse.store import SqliteStore
 from hanse.transport import Fault
@@ -669,7 +670,12 @@ async def test_what_is_as_wrong_as_before_is_told_once_whatever_is_revoked_meanw
         ]
         await clocked.revoke("shop/trial", "u-3")
         await serve.until(lambda: bool(unwritten()), 60)
-        await clocked.revoke("shop/trial", "u-3", "user")
+        async with clocked.open() as estate:
+            await revoke(estate, "shop/web", "group", "shop-team", "", "left")
+        await serve.until(lambda: len(unwritten()) > 1, 60)
         await serve.quiet(120)
-        assert unwritten() == ["the revocation of every role of user u-3 on shop/trial"]
+        assert unwritten() == [
+            "the revocation of every role of user u-3 on shop/trial",
+            "the revocation of every role of group shop-team on shop/web",
+        ]
         assert [one.proposal.commit for one in serve.of(Judged)].count(broken) == 1
