@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from hanse.cli.completion import scopes
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, remark_text
 from hanse.cli.session import ERROR, OK, print_json, run
@@ -22,7 +23,7 @@ SOON = timedelta(minutes=10)
 
 
 @click.command()
-@click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]")
+@click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]", shell_complete=scopes)
 @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
 @click.pass_context
 def command(ctx: click.Context, only: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Grant
-from hanse.desired.manifest import Manifest
+from hanse.desired.manifest import Manifest, Scope
 from hanse.desired.paths import GRANTS, REVOCATIONS
 from hanse.desired.terms import BadTime, read_term
 from hanse.desired.writing import document_text
@@ -32,6 +32,14 @@ def parse_span(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def read_scope(scope: str) -> Scope:
+    """What a grant is on: `workspace/project`, `workspace`, or empty, which is the organisation. Raises Trouble."""
+    workspace, slash, project = scope.partition("/")
+    if (slash and not (workspace and project)) or "/" in project:
+        raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
+    return workspace, project
+
+
 def grant_request(  # noqa: PLR0913
     writing: Writing,
     scope: str,
@@ -45,13 +53,13 @@ def grant_request(  # noqa: PLR0913
     reason: str,
     revoked: Sequence[Revoked] = (),
 ) -> Request:
-    """A wish to grant a role on `workspace[/project]`. `revoked` is what is revoked and not accepted from git yet.
+    """A wish to grant a role on a scope, written as `read_scope` takes it.
+
+    `revoked` is what is revoked and not accepted from git yet.
 
     The Revocations of the same that stand in the manifest are taken out with it. Raises Trouble.
     """
-    workspace, slash, project = scope.partition("/")
-    if not workspace or (slash and not project) or "/" in project:
-        raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
+    workspace, project = read_scope(scope)
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
 
@@ -60,7 +68,7 @@ def grant_request(  # noqa: PLR0913
         grant = Grant(
             api_version="hanse/v1",
             name=name,
-            workspace=workspace,
+            workspace=workspace or None,
             project=project or None,
             user=subject if subject_kind == "user" else None,
             group=subject if subject_kind == "group" else None,
@@ -85,7 +93,7 @@ def grant_request(  # noqa: PLR0913
         }
 
     until_text = f" until {until}" if until else f" for {_words(span)}" if span else ""
-    subject_line = f"Grant {role} on {scope} to {subject_kind} {subject}{until_text}"
+    subject_line = f"Grant {role} on {scope or 'the organisation'} to {subject_kind} {subject}{until_text}"
     return Request(subject_line, reason, writing.person, make)
 
 
@@ -111,7 +119,7 @@ def _pending(
     for one in revoked:
         event = one.event
         same = (event.subject_kind, event.subject) == (term.subject_kind, term.subject)
-        if same and event.role in ("", term.role) and oldest == f"{event.workspace}/{event.project}":
+        if same and event.role in ("", term.role) and oldest == event.scope:
             return one
     return None
 
