@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import kubernetes_server
-import yaml_language_server
+import npm
 from hanse.demo import keystone as starter
 
 
@@ -40,10 +40,10 @@ def _is_asked_for(item: pytest.Item) -> bool:
     """Whether the whole is asked for, or a class names the test in `always`, or names nothing there.
 
     A module that says `real_kubernetes` is about the real one, and says nothing of the simulator; one that says
-    `real_language_server` needs npm.
+    `from_npm` asks a program that npm brings.
     """
     module = getattr(item, "module", None)
-    if getattr(module, "real_language_server", False) and not yaml_language_server.is_asked_for():
+    if getattr(module, "from_npm", False) and not npm.is_asked_for():
         return False
     if getattr(module, "real_kubernetes", False) and not kubernetes_server.REAL:
         return False
