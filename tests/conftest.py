@@ -9,6 +9,12 @@ import kubernetes_server
 import npm
 from hanse.demo import keystone as starter
 
+GIT = {"core.fsync": "none", "gc.auto": "0", "maintenance.auto": "false"}
+"""For all git of the tests: what is written for one test waits for no disk and is never tidied up."""
+for number, (name, value) in enumerate(GIT.items()):
+    os.environ |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+os.environ["GIT_CONFIG_COUNT"] = str(len(GIT))
+
 
 @pytest.fixture(scope="module")
 def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[starter.Keystone]:
