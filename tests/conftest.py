@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import kubernetes_server
 import npm
@@ -14,6 +15,11 @@ GIT = {"core.fsync": "none", "gc.auto": "0", "maintenance.auto": "false"}
 for number, (name, value) in enumerate(GIT.items()):
     os.environ |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
 os.environ["GIT_CONFIG_COUNT"] = str(len(GIT))
+
+settings.register_profile("any-load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(
+    "any-load"
+)  # how fast examples come says how busy the machine is, and nothing of a promise
 
 
 @pytest.fixture(scope="module")
