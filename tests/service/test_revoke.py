@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from hanse import git
+from hanse import git, main
+from hanse.cli import cli
 from hanse.desired.settings import Settings
 from hanse.journal.events import GrantRevoked
 from hanse.service.accepted import accepted_state
@@ -474,21 +476,20 @@ def test_a_run_that_is_killed_at_any_call_of_git_loses_no_revocation_and_makes_n
     killer.chmod(0o755)
     revoked = ("revoke", "first/trial", "--user", "u-1", "--reason", "left")
     path = f"{killer.parent}{os.pathsep}{os.environ['PATH']}"
-    killed = site.hanse(*revoked, check=False, PATH=path)
-    assert killed.returncode == -9
+    assert site.killed(*revoked, path=path) == -9
     site.hanse("apply", "--yes")
     site.hanse("apply", "--yes")
     assert (
         site.git("log", "--format=%s").splitlines().count("Revoke every role of user u-1 on first/trial") == 1
     )
     assert len(site.git("ls-tree", "-r", "--name-only", "HEAD", "revocations/").splitlines()) == 1
-    assert json.loads(site.hanse("status", "--json").stdout)["revocations"] == []
+    assert json.loads(site.hanse("status", "--json"))["revocations"] == []
     assert site.git("status", "--short") == ""
 
 
 @dataclass
 class Site:
-    """An organisation as `hanse init` makes it, with one grant inline, and commands in processes of their own."""
+    """An organisation as `hanse init` makes it, with one grant inline, and the command, which may be killed."""
 
     folder: Path
 
@@ -501,18 +502,23 @@ class Site:
         self.git("add", "--all")
         self.git("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "commit", "-qm", "A tenant")
 
-    def hanse(self, *arguments: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
-        homes = {name: str(self.folder / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-        done = subprocess.run(
-            [sys.executable, "-m", "hanse", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=os.environ | homes | more,
-        )
-        assert not check or done.returncode in (0, 1), done.stderr
-        return done
+    @property
+    def homes(self) -> dict[str, str]:
+        """Where the command finds what belongs to its user."""
+        return {name: str(self.folder / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+
+    def hanse(self, *arguments: str) -> str:
+        """Run the command to its end, in this process, which has imported already what a new one would."""
+        done = CliRunner(env=self.homes).invoke(cli, [*arguments], obj={"joined": main.joined()})
+        assert done.exit_code in (0, 1), done.output
+        assert isinstance(done.exception, SystemExit | None), done.output
+        return done.stdout
+
+    def killed(self, *arguments: str, path: str) -> int:
+        """Run it in a process of its own; how it ended."""
+        command = [sys.executable, "-m", "hanse", *arguments]
+        environment = os.environ | self.homes | {"PATH": path}
+        return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
 
     def git(self, *arguments: str) -> str:
         """Run git by hand."""

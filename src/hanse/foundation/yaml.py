@@ -35,6 +35,7 @@ MAX_FAULTS = 1000  # of one kind that are told, in one document
 _NODE_COST = 16  # of an alias's target, in characters, beside the length of its text
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
+_EMPTY = frozenset(["---", "---\n"])
 _MARKER = re.compile(r"^(?:---|\.\.\.)(?=[ \t\n]|\Z)", re.MULTILINE)
 _ENDED = re.compile(r"\.\.\.(?=\s|\Z)")
 _PROLOG = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n?)+")
@@ -110,6 +111,8 @@ def parse(data: bytes, path: str) -> Parsed:
     faults: list[_Fault] = []
     allowance = MAX_REPEATED
     for chunk in chunks:
+        if chunk.text in _EMPTY:  # of which a hostile file has a million
+            continue
         repeated, found = _inspect(chunk, allowance)
         allowance -= repeated
         value = None
