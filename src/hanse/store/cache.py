@@ -18,7 +18,8 @@ from typing import TypeVar
 import msgspec
 
 from hanse.ports.store import Noted, StoreError
-from hanse.store.engine import Row, Sql
+from hanse.store.database import Row
+from hanse.store.sqlite import Statements
 
 T = TypeVar("T")
 
@@ -76,9 +77,9 @@ class Cache:
         """Cached parse results by git blob id."""
         self._wanted = wanted = set(blob_ids)
 
-        def read(sql: Sql) -> dict[str, bytes]:
+        def read(sql: Statements) -> dict[str, bytes]:
             if len(wanted) < _FEW:
-                return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
+                return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id", wanted))
             rows: dict[str, bytes] = dict(sql.run("SELECT blob_id, content FROM parsed"))
             return rows if rows.keys() <= wanted else {blob: rows[blob] for blob in wanted & rows.keys()}
 
@@ -87,7 +88,7 @@ class Cache:
     async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
         """Cache parse results by git blob id, and forget those that have not been needed for long."""
 
-        def write(sql: Sql) -> None:
+        def write(sql: Statements) -> None:
             sql.run_many("INSERT OR REPLACE INTO parsed (blob_id, content) VALUES ($1, $2)", rows.items())
             ((count,),) = sql.run("SELECT count(*) FROM parsed")
             if count > 2 * len(self._wanted) + SPARE_ROWS:
@@ -95,7 +96,7 @@ class Cache:
                 sql.run("DELETE FROM parsed WHERE blob_id NOT IN (SELECT value FROM json_each($1))", needed)
 
         with suppress(StoreError), self.transaction():
-            write(Sql(self._needed()))
+            write(Statements(self._needed()))
 
     # The index. Whatever goes wrong raises StoreError, and who asks goes without.
 
@@ -131,11 +132,11 @@ class Cache:
         """Make it the index of another commit: without these paths, with those files."""
         paths = [(path,) for path in gone]
         for table in ("file", "document", "mention"):
-            Sql(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)  # noqa: S608
+            Statements(self._needed()).run_many(f"DELETE FROM {table} WHERE path = $1", paths)  # noqa: S608
         self._add(commit, files)
 
     def _add(self, commit: str, files: Iterable[Noted]) -> None:
-        sql = Sql(self._needed())
+        sql = Statements(self._needed())
         noted = list(files)
         rows = [(file.path, file.blob, file.sound) for file in noted]
         sql.run_many("INSERT OR REPLACE INTO file (path, blob_id, sound) VALUES ($1, $2, $3)", rows)
@@ -154,16 +155,16 @@ class Cache:
 
     def mentioning(self, targets: Collection[str]) -> set[str]:
         """The documents that mention any of these."""
-        return {name for (name,) in self._run_in("SELECT source FROM mention WHERE target IN", targets)}
+        return {name for (name,) in self._run_in("SELECT source FROM mention WHERE target", targets)}
 
     def mentioned(self, sources: Collection[str]) -> set[str]:
         """What any of these documents mention."""
-        return {name for (name,) in self._run_in("SELECT target FROM mention WHERE source IN", sources)}
+        return {name for (name,) in self._run_in("SELECT target FROM mention WHERE source", sources)}
 
     def declaring(self, names: Collection[str]) -> dict[str, str]:
         """Files that declare any of these, with their blobs."""
         statement = (
-            "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id IN"
+            "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id"
         )
         return dict(self._run_in(statement, names))
 
@@ -183,7 +184,7 @@ class Cache:
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""
-        sql = Sql(self._needed())
+        sql = Statements(self._needed())
         sql.run_many("DELETE FROM native WHERE source = $1", [(source,) for source in gone])
         rows = sorted((name, source) for source, names in natives.items() for name in names)
         sql.run_many("INSERT OR IGNORE INTO native (name, source) VALUES ($1, $2)", rows)
@@ -191,7 +192,7 @@ class Cache:
     def holding(self, natives: Collection[str]) -> dict[str, set[str]]:
         """By native name, the documents whose things are called so."""
         found: dict[str, set[str]] = {}
-        for name, source in self._run_in("SELECT name, source FROM native WHERE name IN", natives):
+        for name, source in self._run_in("SELECT name, source FROM native WHERE name", natives):
             found.setdefault(name, set()).add(source)
         return found
 
@@ -201,16 +202,16 @@ class Cache:
         return self._connection
 
     def _run(self, statement: str, *values: object) -> list[Row]:
-        return Sql(self._needed()).run(statement, *values)
+        return Statements(self._needed()).run(statement, *values)
 
     def _run_in(self, statement: str, values: Collection[str]) -> list[Row]:
-        return Sql(self._needed()).run_in(statement, values)
+        return Statements(self._needed()).run_in(statement, values)
 
-    def _try(self, job: Callable[[Sql], T], otherwise: T) -> T:
+    def _try(self, job: Callable[[Statements], T], otherwise: T) -> T:
         if self._connection is None:
             return otherwise
         try:
-            return job(Sql(self._connection))
+            return job(Statements(self._connection))
         except sqlite3.Error as error:
             self._look_at(error)
             return otherwise

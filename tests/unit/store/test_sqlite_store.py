@@ -22,7 +22,7 @@ from hanse.journal import chain, record
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Personal, Refused, Tenant
 from hanse.ports.store import Store, StoreError
-from hanse.store import SqliteStore, engine
+from hanse.store import SqliteStore, database, sqlite
 from store_conformance import (
     BLOBS,
     NOW,
@@ -285,7 +285,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(store: SqliteStore) -> No
 async def test_a_database_held_by_a_stranger_is_told_and_can_be_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     async with opened(path) as store:
         await store.append([started(1)], NOW)
         with raw(path) as connection:
@@ -324,8 +324,8 @@ async def test_owners_of_a_store_of_the_first_version_are_there_and_nobody_has_l
 def test_a_migration_that_fails_leaves_nothing_and_is_run_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements = engine._statements
-    monkeypatch.setattr(engine, "_statements", lambda script: [*statements(script), "SELECT * FROM nothing"])
+    statements = database.statements
+    monkeypatch.setattr(database, "statements", lambda script: [*statements(script), "SELECT * FROM nothing"])
     with pytest.raises(StoreError):
         SqliteStore.open(path)
     with raw(path) as connection:
