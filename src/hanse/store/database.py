@@ -42,6 +42,8 @@ class Sql(Protocol):
 
 Job = Callable[[Sql], Coroutine[Any, Any, T]]
 """What is done in one transaction. It waits for nothing but `Sql`, and may be run again where nothing was left of it."""
+Write = Callable[[Sql, Sequence[Any]], Coroutine[Any, Any, T]]
+"""A job that writes entries, in their order."""
 
 
 class Engine(Protocol):
@@ -58,8 +60,11 @@ class Engine(Protocol):
         """Like `submit`, awaited."""
         ...
 
-    async def append(self, job: Job[T], *, held: bool = False) -> T:
-        """Like `write`, one after another whoever appends, in this process or another; `held`: only with the hold."""
+    async def append(self, write: Write[T], entries: Sequence[Any] = (), *, held: bool = False) -> T:
+        """Write entries in a transaction that nobody else appends in meanwhile, in this process or another.
+
+        What waits to be written by the same `write` may be written by one call of it. `held`: only with the hold.
+        """
         ...
 
     async def read(self, job: Job[T]) -> T:

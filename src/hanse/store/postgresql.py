@@ -20,14 +20,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from hanse.ports.store import StoreError
 from hanse.store import database
-from hanse.store.database import Job, Row
+from hanse.store.database import Job, Row, Write
 from hanse.store.sql_store import SqlStore
 
 try:
@@ -133,9 +135,10 @@ class _Sql:
 
 @dataclass
 class _Append:
-    job: Job[Any]
-    future: Future[Any]
+    write: Write[Any]
+    entries: Sequence[Any]
     held: bool
+    future: Future[Any] = field(default_factory=Future)
 
 
 class PostgresqlEngine:
@@ -176,10 +179,10 @@ class PostgresqlEngine:
         """Like `submit`, awaited."""
         return await asyncio.wrap_future(self.submit(job))
 
-    async def append(self, job: Job[T], *, held: bool = False) -> T:
-        """Like `write`, one after another whoever appends. Those that wait share the next commit."""
+    async def append(self, write: Write[T], entries: Sequence[Any] = (), *, held: bool = False) -> T:
+        """Write entries, one after another whoever appends. What waits shares the next commit."""
         self._check_open()
-        one = _Append(job, Future(), held)
+        one = _Append(write, entries, held)
         self._appends.append(one)
         self._ask(self._append_some)
         result: T = await asyncio.wrap_future(one.future)
@@ -350,7 +353,11 @@ class PostgresqlEngine:
             await connection.execute(_BEGIN)
             async with _rolled_back(connection):
                 _, transaction = await connection.fetchrow(_LOCK, _APPENDING)
-                results = [await one.job(_Sql(connection, self._me)) for one in group]
+                results: list[Any] = []
+                for write, some in groupby(group, key=attrgetter("write")):
+                    ones = list(some)
+                    entries = [entry for one in ones for entry in one.entries]
+                    results += [await write(_Sql(connection, self._me), entries)] * len(ones)
             try:
                 async with _lost(connection):
                     await connection.execute("COMMIT")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -56,6 +56,7 @@ class _Entry(NamedTuple):
     event: Event
     body: bytes
     texts: dict[str, str]
+    at: int
 
 
 class SqlStore:
@@ -80,7 +81,7 @@ class SqlStore:
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
         if events:
-            await self._engine.append(partial(self._write_events, self._entries(events), at), held=True)
+            await self._engine.append(self._write_events, self._entries(events, at), held=True)
 
     async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
         """Recorded events in order, beyond that sequence."""
@@ -119,9 +120,8 @@ class SqlStore:
         events: Sequence[Event],
     ) -> None:
         """Move to a new accepted state, with its events, in one transaction."""
-        entries = self._entries(events)
 
-        async def job(sql: Sql) -> None:
+        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
             await sql.run_many(_KEEP_BLOB, blobs.items())
             left = iter(sorted(changed.items(), key=lambda item: str(item[0])))
             while some := list(islice(left, _BATCH)):
@@ -143,10 +143,10 @@ class SqlStore:
                 " directory = excluded.directory, settings = excluded.settings",
                 *(head.commit, _microseconds(head.at), head.directory, head.settings),
             )
-            await self._write_events(entries, head.at, sql)
+            await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(job, held=True)
+        await self._engine.append(write, self._entries(events, head.at), held=True)
 
     async def blob(self, digest: str) -> bytes | None:
         """Content that was stored with an acceptance (directories, settings, intents)."""
@@ -281,14 +281,15 @@ class SqlStore:
 
     async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
         """Keep a yes."""
-        entries = self._entries(events)
 
-        async def job(sql: Sql) -> None:
-            await self._keep_approval(approval, sql)
-            await self._write_events(entries, approval.at, sql)
+        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+            texts, row = self._approval(approval)
+            await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
+            await sql.run_many(_KEEP_APPROVAL, [row])
+            await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(job)
+        await self._engine.append(write, self._entries(events, approval.at))
 
     async def approvals(self, now: datetime) -> dict[str, Approval]:
         """Those not expired, by subject."""
@@ -305,13 +306,13 @@ class SqlStore:
 
     async def revoke(self, event: GrantRevoked, at: datetime) -> Revocation:
         """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
-        entries = self._entries([event])
+        entries = self._entries([event], at)
 
-        async def job(sql: Sql) -> None:
-            await self._write_events(entries, at, sql)
+        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+            await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(job)
+        await self._engine.append(write, entries)
         return Revocation(canonical.digest_bytes(entries[0].body), at, event)
 
     async def revocations(self) -> list[Revocation]:
@@ -395,23 +396,22 @@ class SqlStore:
             )
         )
 
-    def _entries(self, events: Sequence[Event]) -> list[_Entry]:
+    def _entries(self, events: Sequence[Event], at: datetime) -> list[_Entry]:
         """Encoded before anything is written: what cannot be recorded raises here."""
-        return [_Entry(event, *record.encode(event, self._key)) for event in events]
+        return [_Entry(event, *record.encode(event, self._key), _microseconds(at)) for event in events]
 
-    async def _write_events(self, entries: Sequence[_Entry], at: datetime, sql: Sql) -> None:
+    async def _write_events(self, sql: Sql, entries: Sequence[_Entry]) -> None:
         """Add to the journal and to the views that are made from it, in the transaction under way."""
         ((sequence, number),) = await sql.run(
             "SELECT (SELECT coalesce(max(sequence), 0) FROM journal),"
             " (SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1)",
             self._writer,
         )
-        instant = _microseconds(at)
         rows: list[Row] = []
         texts: dict[str, str] = {}
         views: list[tuple[str, Row]] = []
-        for count, (event, body, its_texts) in enumerate(entries, 1):
-            rows.append((sequence + count, self._writer, number + count, instant, body))
+        for count, (event, body, its_texts, at) in enumerate(entries, 1):
+            rows.append((sequence + count, self._writer, number + count, at, body))
             texts |= its_texts
             match event:
                 case StepIntended():
@@ -425,18 +425,13 @@ class SqlStore:
                     texts |= its_texts
                     views.append((_KEEP_APPROVAL, row))
                 case GrantRevoked():
-                    views.append((_KEEP_REVOCATION, (canonical.digest_bytes(body), instant, body)))
+                    views.append((_KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
         await sql.run_many(
             "INSERT INTO journal (sequence, writer, number, at, body) VALUES ($1, $2, $3, $4, $5)", rows
         )
         await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
         for statement, group in groupby(views, key=itemgetter(0)):
             await sql.run_many(statement, [row for _, row in group])
-
-    async def _keep_approval(self, approval: Approval, sql: Sql) -> None:
-        texts, row = self._approval(approval)
-        await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
-        await sql.run_many(_KEEP_APPROVAL, [row])
 
     def _approval(self, approval: Approval) -> tuple[dict[str, str], Row]:
         """Its texts, and its row."""
@@ -517,7 +512,7 @@ async def _read_journal(after: int, sql: Sql) -> list[Recorded]:
     return [_recorded(row) for row in rows]
 
 
-async def _link_some(sql: Sql) -> int:
+async def _link_some(sql: Sql, _: Sequence[Any]) -> int:
     """Link the oldest records that have no link; how many there were, _BATCH at most."""
     last = await sql.run("SELECT sequence, chain FROM journal WHERE chain <> '' ORDER BY sequence DESC LIMIT 1")
     sequence, previous = last[0] if last else (0, chain.GENESIS)

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from hanse.ports.store import StoreError
 from hanse.store import database
-from hanse.store.database import Job, Row
+from hanse.store.database import Job, Row, Write
 from hanse.store.hold import Hold
 from hanse.store.sql_store import SqlStore
 
@@ -136,11 +136,11 @@ class SqliteEngine:
         """Like `submit`, awaited. Cancelled, the job is dropped unless it has begun."""
         return await asyncio.wrap_future(self.submit(job))
 
-    async def append(self, job: Job[T], *, held: bool = False) -> T:
-        """All writes come one after another."""
+    async def append(self, write: Write[T], entries: Sequence[Any] = (), *, held: bool = False) -> T:
+        """Like `write`: all writes come one after another."""
         if held:
             self._hold.take()
-        return await self.write(job)
+        return await self.write(lambda sql: write(sql, entries))
 
     async def hold(self) -> None:
         """Be the one that holds, until `close`."""
