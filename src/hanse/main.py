@@ -163,10 +163,13 @@ def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> No
 
 
 @asynccontextmanager
-async def open_estate(path: str | None) -> AsyncIterator[Estate]:
-    """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError."""
+async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Estate]:
+    """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError.
+
+    `database` is the home of the store where it shall not be the one that the configuration names.
+    """
     from hanse.git import Writer  # noqa: PLC0415 (not for --help)
-    from hanse.store import SqliteStore  # noqa: PLC0415
+    from hanse.store import open_store  # noqa: PLC0415
 
     config, folder = _config(path)
     if config.repository is None:
@@ -182,9 +185,8 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     root = TrustRoot(
         *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
-    store = SqliteStore.open(
-        Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
-    )
+    kept = database or (_beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db"))
+    store = open_store(kept)
     connected: list[tuple[Platform, Transport]] = []
 
     def connect(settings: Settings) -> Mapping[str, Platform]:

@@ -259,9 +259,9 @@ class World:
             yield estate
 
     @asynccontextmanager
-    async def open_at(self, path: str | None) -> AsyncIterator[Estate]:
+    async def open_at(self, path: str | None, database: str = "") -> AsyncIterator[Estate]:
         """The estate of a server configuration."""
-        async with main.open_estate(path) as estate:
+        async with main.open_estate(path, database) as estate:
             outer = self.store  # of a process that goes on beside this one
             self.store = outer or estate.store
             try:

@@ -65,9 +65,16 @@ class Commands(click.Group):
     metavar="FILE",
     help="server.yaml: the repository, credentials, approvers. Default: hanse/server.yaml in the configuration folder.",
 )
+@click.option(
+    "--database",
+    envvar="HANSE_DATABASE",
+    metavar="ADDRESS",
+    default="",
+    help="Where the store is, instead of where server.yaml says: postgresql://ACCOUNT@HOST/NAME, or a file.",
+)
 @click.version_option(package_name="hanse")
 @click.pass_context
-def cli(ctx: click.Context, config: str | None) -> None:
+def cli(ctx: click.Context, config: str | None, database: str) -> None:
     """Organization as Code for many clouds.
 
     Declare in git which workspaces and projects exist, on which clouds each has a tenant and who may use it in
@@ -75,7 +82,7 @@ def cli(ctx: click.Context, config: str | None) -> None:
 
     Exit codes: 0 all is as declared, 1 an error or something that needs a person, 2 `plan` found changes.
     """
-    ctx.ensure_object(dict)["config"] = config
+    ctx.ensure_object(dict).update(config=config, database=database)
 
 
 __all__ = ["cli"]

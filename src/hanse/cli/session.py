@@ -29,8 +29,9 @@ OK, ERROR, CHANGES = 0, 1, 2
 class Joined:
     """What main hands to the commands."""
 
-    estate: Callable[[str | None], AbstractAsyncContextManager[Estate]]
-    """Opens the estate of a server configuration (a path, or None for the default one)."""
+    estate: Callable[[str | None, str], AbstractAsyncContextManager[Estate]]
+    """Opens the estate of a server configuration (a path, or None for the default one), with the store at an address
+    ("" for the one that it names)."""
     source: Callable[[str], Source]
     """Opens a git repository for reading."""
     edits: Callable[[str], Iterator[None]]
@@ -57,18 +58,18 @@ def joined(ctx: click.Context) -> Joined:
     return found
 
 
-def config(ctx: click.Context) -> str | None:
-    """The server configuration that the person named."""
-    path: str | None = ctx.find_root().obj["config"]
-    return path
+def estate(ctx: click.Context) -> AbstractAsyncContextManager[Estate]:
+    """The estate that the person named."""
+    named = ctx.find_root().obj
+    return joined(ctx).estate(named["config"], named["database"])
 
 
 def run(ctx: click.Context, job: Callable[[Estate], Coroutine[Any, Any, int]]) -> None:
     """Run a command on the estate and leave with its exit code."""
 
     async def opened() -> int:
-        async with joined(ctx).estate(config(ctx)) as estate:
-            return await job(estate)
+        async with estate(ctx) as found:
+            return await job(found)
 
     leave(ctx, lambda: asyncio.run(opened()))
 

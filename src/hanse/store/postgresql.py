@@ -33,7 +33,7 @@ from hanse.store.database import Job, Row, Write
 from hanse.store.sql_store import SqlStore
 
 try:
-    import asyncpg
+    import asyncpg  # type: ignore[import-untyped]
 except ImportError as missing:
     raise StoreError(
         "a store on PostgreSQL needs a driver, which is not installed",
