@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +43,8 @@ class PostgresqlServer:
 
     def do(self, *statements: str, address: str = "") -> list[tuple[Any, ...]]:
         """Run statements as an administrator; the rows of the last."""
-        return asyncio.run(self._do(address or self.address(), statements))
+        with ThreadPoolExecutor(1) as thread:  # the test may have an event loop in its own
+            return thread.submit(asyncio.run, self._do(address or self.address(), statements)).result()
 
     async def _do(self, address: str, statements: tuple[str, ...]) -> list[tuple[Any, ...]]:
         import asyncpg  # type: ignore[import-untyped,unused-ignore] # noqa: PLC0415 (only these tests pay for it)
@@ -58,7 +60,7 @@ class PostgresqlServer:
 
     def make(self) -> None:
         """Make the folder of its data."""
-        self.run("initdb", "-D", str(self.data), "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        self.run("initdb", "-D", str(self.data), "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
         more = (
             f"unix_socket_directories = '{self.folder}'",
             "listen_addresses = ''",
@@ -78,6 +80,11 @@ class PostgresqlServer:
     def stop(self, mode: str = "fast") -> None:
         """Stop it: `fast` ends its sessions, `immediate` is as if it crashed."""
         self.run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return (self.data / "postmaster.pid").exists()
 
     def restart(self, mode: str = "fast") -> None:
         """Stop it and start it."""
@@ -120,7 +127,7 @@ def start(major: int = 18) -> Iterator[PostgresqlServer]:
         server.start()
         yield server
     finally:
-        if server is not None and (server.data / "postmaster.pid").exists():
+        if server is not None and server.is_running:
             server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
 

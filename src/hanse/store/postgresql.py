@@ -288,10 +288,11 @@ class PostgresqlEngine:
                 try:
                     yield connection
                 finally:
-                    if connection.is_in_transaction():
-                        connection.terminate()
-                    elif not connection.is_closed():
-                        self._idle.append(connection)
+                    if not connection.is_closed():
+                        if connection.is_in_transaction():
+                            connection.terminate()
+                        else:
+                            self._idle.append(connection)
 
     async def _connect(self) -> asyncpg.Connection:
         milliseconds = {
@@ -519,6 +520,9 @@ async def _lost(connection: asyncpg.Connection) -> AsyncIterator[None]:
     except TimeoutError:
         connection.terminate()
         raise
+    except asyncpg.InternalClientError as error:  # the server's last word came before our question
+        connection.terminate()
+        raise ConnectionResetError("the connection was lost") from error
     except asyncpg.InterfaceError as error:
         if not connection.is_closed():
             raise
@@ -640,7 +644,7 @@ _EXPLAINED: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str]
         "see what keeps the server busy, then try again",
     ),
     (
-        (*_PASSING, asyncpg.InternalClientError),
+        _PASSING,
         "the store {where} cannot be reached: {what}",
         "see whether the server runs, and whether the address is right",
     ),
