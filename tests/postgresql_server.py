@@ -60,7 +60,17 @@ class PostgresqlServer:
 
     def make(self) -> None:
         """Make the folder of its data."""
-        self.run("initdb", "-D", str(self.data), "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+        self.run(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            USER,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
         more = (
             f"unix_socket_directories = '{self.folder}'",
             "listen_addresses = ''",
@@ -95,7 +105,15 @@ class PostgresqlServer:
         """Run one of its programs."""
         command = [str(self._programs / program), *arguments]
         with (self.folder / "output").open("ab") as output:  # what it starts keeps it open
-            ended = subprocess.run(command, cwd=self.folder, env=_ENVIRONMENT, stdout=output, stderr=output, **as_nobody())
+            ended = subprocess.run(
+                command,
+                check=False,
+                cwd=self.folder,
+                env=_ENVIRONMENT,
+                stdout=output,
+                stderr=output,
+                **as_nobody(),
+            )
         assert ended.returncode == 0, (self.folder / "output").read_text()[-2000:]
 
 
@@ -115,7 +133,9 @@ def start(major: int = 18) -> Iterator[PostgresqlServer]:
     assert found.origin
     installed = Path(found.origin).parent
     programs = Path({16: "pginstall", 18: "pginstall18"}[major]) / "bin"
-    folder = Path(tempfile.mkdtemp(prefix="hanse-postgresql-"))  # short: a socket's path has 107 characters at most
+    folder = Path(
+        tempfile.mkdtemp(prefix="hanse-postgresql-")
+    )  # short: a socket's path has 107 characters at most
     server = None
     try:
         if os.geteuid() == 0:

@@ -163,9 +163,7 @@ class Cache:
 
     def declaring(self, names: Collection[str]) -> dict[str, str]:
         """Files that declare any of these, with their blobs."""
-        statement = (
-            "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id"
-        )
+        statement = "SELECT file.path, blob_id FROM document JOIN file ON file.path = document.path WHERE id"
         return dict(self._run_in(statement, names))
 
     def declared(self, kind: str) -> list[str]:

@@ -41,7 +41,7 @@ class Sql(Protocol):
 
 
 Job = Callable[[Sql], Coroutine[Any, Any, T]]
-"""What is done in one transaction. It waits for nothing but `Sql`, and may be run again where nothing was left of it."""
+"""What is done in one transaction. It waits for nothing but `Sql`, and is run again where nothing was left of it."""
 Write = Callable[[Sql, Sequence[Any]], Coroutine[Any, Any, T]]
 """A job that writes entries, in their order."""
 
@@ -49,8 +49,12 @@ Write = Callable[[Sql, Sequence[Any]], Coroutine[Any, Any, T]]
 class Engine(Protocol):
     """One database. Its coroutines may be called from any number of tasks, of any event loop, at once.
 
-    Cancelled, a job is dropped unless it has begun. A job that raises leaves nothing behind.
+    Cancelled, a job is dropped unless it has begun. A job that raises leaves nothing behind. One that does not append
+    may be done twice.
     """
+
+    writer: str
+    """Who appends, as the journal has it: another name each time that the store is opened."""
 
     def submit(self, job: Job[T]) -> Future[T]:
         """Run a job in a transaction; done once that is durable."""

@@ -1,11 +1,11 @@
 """The store on a PostgreSQL server, for as many processes as there are.
 
-What is appended to the journal goes through one connection, in transactions that share a commit and that no two processes
-have at once; the hold is a lock of that connection's session, so that whoever lost it appends nothing. All other writes
-and reads have connections of their own. A connection that is lost is opened again, and what was under way on it is done
-again, as far as nothing of it was left; of a commit without an answer the server is asked what became of it.
+What is appended to the journal goes through one connection, in transactions that share a commit and that no two
+processes have at once; the hold is a lock of that connection's session, so that whoever lost it appends nothing. All
+other writes and reads have connections of their own. A connection that is lost is opened again, and what was under way
+on it is done again; of an append whose commit had no answer it is looked first whether it is there.
 
-Everything happens in a thread with an event loop of its own, because connections belong to one and commands have several.
+Everything happens in a thread with an event loop of its own: connections belong to one, and commands have several.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ _CHANNEL = "hanse"
 # The locks, each for one store: the second number is that of its schema.
 _MIGRATING, _APPENDING, _HOLDING = range(0x48414E00, 0x48414E03)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema())), pg_current_xact_id()::text"
+_LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))"
+_REACHED = "SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1"
 _TRY_HOLD = "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))"
 _HOLDER = (
     "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
@@ -97,6 +98,8 @@ _IN_THE_WAY = (
 class PostgresqlStore(SqlStore):
     """Implements `ports.store.Store` in a database that any number of processes may share."""
 
+    _engine: PostgresqlEngine
+
     @classmethod
     def open(cls, address: str) -> Self:
         """Open the store at an address as libpq has them, and make its tables where there are none.
@@ -114,9 +117,9 @@ class PostgresqlStore(SqlStore):
 class _Sql:
     """Implements `database.Sql`."""
 
-    def __init__(self, connection: asyncpg.Connection, me: str) -> None:
+    def __init__(self, connection: asyncpg.Connection, writer: str) -> None:
         self._connection = connection
-        self._me = me
+        self._writer = writer
 
     async def run(self, statement: str, *values: object) -> list[Row]:
         return list(map(tuple, await self._connection.fetch(statement, *values)))
@@ -130,7 +133,7 @@ class _Sql:
         return await self.run(f"{statement} = ANY ($1::text[])", list(dict.fromkeys(values)))
 
     async def tell(self) -> None:
-        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._me)
+        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._writer)
 
 
 @dataclass
@@ -148,7 +151,7 @@ class PostgresqlEngine:
         """Connect, and bring the tables up to date. Raises StoreError."""
         self._address = address
         self._where = shown(address)
-        self._me = secrets.token_hex(8)
+        self.writer = secrets.token_hex(8)
         self._closed = False
         self._idle: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
@@ -159,6 +162,8 @@ class PostgresqlEngine:
         """How often another process told something, or may have."""
         self._holds: asyncpg.Connection | None = None
         """The connection whose session has the hold."""
+        self._held_by = 0
+        """The server's process of the session that had it last."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="store", daemon=True)
@@ -268,13 +273,13 @@ class PostgresqlEngine:
         async with self._connection() as connection:
             await connection.execute(_BEGIN)
             async with _rolled_back(connection):
-                result = await job(_Sql(connection, self._me))
+                result = await job(_Sql(connection, self.writer))
             await connection.execute("COMMIT")
             return result
 
     async def _look(self, job: Job[T]) -> T:
         async with self._connection() as connection:
-            return await job(_Sql(connection, self._me))
+            return await job(_Sql(connection, self.writer))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -302,7 +307,7 @@ class PostgresqlEngine:
         }
         settings = {name: str(int(seconds * 1000)) for name, seconds in milliseconds.items()}
         settings |= {
-            "application_name": f"hanse {os.getpid()} on {socket.gethostname()}"[:63],
+            "application_name": _name(),
             "synchronous_commit": "on",  # a commit that returned survives a loss of power
             "tcp_keepalives_idle": "5",  # a machine that is gone lets go of what it held
             "tcp_keepalives_interval": "2",
@@ -353,33 +358,40 @@ class PostgresqlEngine:
                 await self._take_hold(connection)
             await connection.execute(_BEGIN)
             async with _rolled_back(connection):
-                _, transaction = await connection.fetchrow(_LOCK, _APPENDING)
+                await connection.execute(_LOCK, _APPENDING)
+                reached = await connection.fetchval(_REACHED, self.writer)
                 results: list[Any] = []
                 for write, some in groupby(group, key=attrgetter("write")):
                     ones = list(some)
                     entries = [entry for one in ones for entry in one.entries]
-                    results += [await write(_Sql(connection, self._me), entries)] * len(ones)
+                    results += [await write(_Sql(connection, self.writer), entries)] * len(ones)
             try:
                 async with _lost(connection):
                     await connection.execute("COMMIT")
             except _PASSING:
-                if not await self._was_committed(transaction):
+                count = sum(len(one.entries) for one in group)
+                if not count or not await self._has_reached(reached + count):
                     raise
             return results
 
-    async def _was_committed(self, transaction: str) -> bool:
-        """What became of a commit that nobody answered."""
+    async def _has_reached(self, number: int) -> bool:
+        """Whether our entries up to that number are there, after a commit that nobody answered.
 
-        async def ask() -> bool:
+        Asked with the lock that the commit has until it is over. Without entries there is nothing to be done twice.
+        """
+
+        async def ask() -> int:
             connection = await self._lane_connection()
             async with _lost(connection):
-                status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
-            if status == "in progress":
-                raise ConnectionError("its session is not over yet")
-            return bool(status == "committed")
+                await connection.execute(_BEGIN)
+                async with _rolled_back(connection):
+                    await connection.execute(_LOCK, _APPENDING)
+                    reached: int = await connection.fetchval(_REACHED, self.writer)
+                await connection.execute("COMMIT")
+                return reached
 
         try:
-            return await self._again(ask)
+            return await self._again(ask) >= number
         except Exception as error:
             raise StoreError(
                 f"the store {self._where} went away in the middle of a commit",
@@ -397,7 +409,7 @@ class PostgresqlEngine:
         return self._lane
 
     def _hear(self, connection: object, process: int, channel: str, who: object) -> None:
-        if who != self._me:
+        if who != self.writer:
             self._heard += 1
 
     async def _listen(self) -> int:
@@ -428,7 +440,7 @@ class PostgresqlEngine:
             holder = await connection.fetchrow(_HOLDER, _HOLDING)
             if holder is None:
                 raise ConnectionError("it was let go of just now")
-            if self._holds is not None and holder[0] == self._holds.get_server_pid():
+            if holder[0] == self._held_by and holder[1] == _name():
                 # Our own session of before: the server does not know yet that its connection was lost.
                 await connection.execute("SELECT pg_terminate_backend($1)", holder[0])
                 raise ConnectionError("our own session is not over yet")
@@ -437,7 +449,7 @@ class PostgresqlEngine:
                 f"process {found[1] if found else f'{holder[0]} of PostgreSQL'} is applying with this store already",
                 "wait until it is done, or stop it; where that is `hanse serve`, it applies each commit by itself",
             )
-        self._holds = connection
+        self._holds, self._held_by = connection, connection.get_server_pid()
 
     # Beginning and end
 
@@ -451,7 +463,7 @@ class PostgresqlEngine:
                 return database.check(self._where, tables, version, known)
             await connection.execute(_BEGIN)
             async with _rolled_back(connection):
-                await connection.fetchrow(_LOCK, _MIGRATING)
+                await connection.execute(_LOCK, _MIGRATING)
                 if (await self._version(connection))[1] == version:  # else another process was faster
                     await self._take_step(connection, version, known[version])
             await connection.execute("COMMIT")
@@ -492,6 +504,11 @@ class PostgresqlEngine:
         for connection in [*self._idle, *([self._lane] if self._lane else [])]:
             with suppress(Exception):
                 await connection.close(timeout=CONNECT_SECONDS)
+
+
+def _name() -> str:
+    """What others read of us in the server."""
+    return f"hanse {os.getpid()} on {socket.gethostname()}"[:63]
 
 
 def group_of(waiting: Iterable[_Append]) -> list[_Append]:
@@ -632,7 +649,11 @@ _EXPLAINED: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str]
         "the store {where} cannot be written: it is read-only",
         "name the primary server, and see that default_transaction_read_only is off there",
     ),
-    (asyncpg.DiskFullError, "no space is left for the store {where}", "free some space on its disk, then go on"),
+    (
+        asyncpg.DiskFullError,
+        "no space is left for the store {where}",
+        "free some space on its disk, then go on",
+    ),
     (
         (asyncpg.LockNotAvailableError, asyncpg.IdleInTransactionSessionTimeoutError),
         "the store {where} is being written by another process",

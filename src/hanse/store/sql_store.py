@@ -66,7 +66,7 @@ class SqlStore:
         """Take over an engine, whose tables are there. Raises StoreError."""
         self._engine = engine
         self._key = engine.submit(_journal_key).result()
-        self._writer = secrets.token_hex(8)
+        self._writer = engine.writer
 
     async def hold(self) -> None:
         """Be the one that accepts and converges, until `close`."""
@@ -421,8 +421,8 @@ class SqlStore:
                 case OrganizationAccepted():
                     views += [(_LAPSE, (digest,)) for digest in event.lapsed]
                 case ApprovalGiven():
-                    its_texts, row = self._approval(event.approval)
-                    texts |= its_texts
+                    more_texts, row = self._approval(event.approval)
+                    texts |= more_texts
                     views.append((_KEEP_APPROVAL, row))
                 case GrantRevoked():
                     views.append((_KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
@@ -514,7 +514,9 @@ async def _read_journal(after: int, sql: Sql) -> list[Recorded]:
 
 async def _link_some(sql: Sql, _: Sequence[Any]) -> int:
     """Link the oldest records that have no link; how many there were, _BATCH at most."""
-    last = await sql.run("SELECT sequence, chain FROM journal WHERE chain <> '' ORDER BY sequence DESC LIMIT 1")
+    last = await sql.run(
+        "SELECT sequence, chain FROM journal WHERE chain <> '' ORDER BY sequence DESC LIMIT 1"
+    )
     sequence, previous = last[0] if last else (0, chain.GENESIS)
     links = []
     records = await _read_journal(sequence, sql)

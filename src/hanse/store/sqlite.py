@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
@@ -32,6 +33,8 @@ _IN_LIST = 500
 
 class SqliteStore(SqlStore):
     """Implements `ports.store.Store` in one file. Other processes may read meanwhile."""
+
+    _engine: SqliteEngine
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -103,6 +106,7 @@ class SqliteEngine:
     def __init__(self, path: Path) -> None:
         """Open the file, make it where there is none, and bring its tables up to date. Raises StoreError."""
         self._path = path
+        self.writer = secrets.token_hex(8)
         self._hold = Hold(path.with_name(path.name + ".lock"))
         self._closed = False
         self._jobs: deque[tuple[Job[Any], Future[Any]]] = deque()
