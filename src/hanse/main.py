@@ -27,7 +27,7 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
-from hanse.ports.store import Index, StoreError
+from hanse.ports.store import Index, Store, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
@@ -63,6 +63,7 @@ def joined() -> Joined:
         new_repository,
         operator,
         config_folder,
+        copy_store,
         troubles,
     )
 
@@ -153,6 +154,19 @@ def open_cache(source: Source) -> Index:
     from hanse.store.cache import Cache  # noqa: PLC0415
 
     return Cache.open(_cache_folder() / "validate", source.top)
+
+
+async def copy_store(store: Store, location: str) -> int:
+    """Copy everything that a store keeps into an empty one; how many records the journal has. Raises StoreError."""
+    from hanse.store import SqlStore, open_store  # noqa: PLC0415
+    from hanse.store.copying import copy  # noqa: PLC0415
+
+    assert isinstance(store, SqlStore)
+    target = open_store(location)
+    try:
+        return await copy(store, target)
+    finally:
+        await target.close()
 
 
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "new": "Make a workspace or a project, as a commit.",
     "status": "Show what is wanted, accepted and applied, and what waits.",
     "journal": "Read what was decided and what happened; verify the chain.",
+    "database": "Copy the store to another home, such as from a file to PostgreSQL.",
     "demo": "See it all on a real Keystone, on this machine.",
 }
 modules = {name: f"hanse.cli.{name}" for name in COMMANDS}

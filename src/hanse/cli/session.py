@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 
 from hanse.cli.terminal import plain
 from hanse.ports.source import Source
-from hanse.ports.store import Index
+from hanse.ports.store import Index, Store
 from hanse.service.estate import Estate, Language
 
 if TYPE_CHECKING:  # it brings much along that few commands need
@@ -48,6 +48,8 @@ class Joined:
     """The account that runs the command."""
     config_folder: Callable[[], Path]
     """Where the user's server.yaml is looked for."""
+    copy_store: Callable[[Store, str], Awaitable[int]]
+    """Copies everything that a store keeps into an empty one at an address; how many records the journal has."""
     troubles: tuple[type[Exception], ...]
     """Exceptions that are meant for people, with a text and an `advice`."""
 

@@ -89,6 +89,8 @@ class Engine(Protocol):
 
 
 HAS_VERSION = "SELECT value FROM meta WHERE name = 'schema'"
+HALF_COPIED = "half-copied"
+"""What stands in the place of the version until all is copied."""
 SET_VERSION = (
     "INSERT INTO meta (name, value) VALUES ('schema', $1)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -111,6 +113,11 @@ def version(where: str, tables: Collection[str], said: str | None) -> int:
     """The version of a database with these tables, which says that of itself. Raises StoreError if it is not ours."""
     if not tables:
         return 0
+    if said == HALF_COPIED:
+        raise StoreError(
+            f"the store {where} is half a copy",
+            "empty it (drop its tables, or delete its file), and copy again",
+        )
     if said is None or not said.isdecimal():
         raise StoreError(f"{where} is a database, but none of Hanse's", "name another one")
     return int(said)

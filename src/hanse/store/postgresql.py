@@ -98,7 +98,7 @@ _IN_THE_WAY = (
 class PostgresqlStore(SqlStore):
     """Implements `ports.store.Store` in a database that any number of processes may share."""
 
-    _engine: PostgresqlEngine
+    engine: PostgresqlEngine
 
     @classmethod
     def open(cls, address: str) -> Self:

@@ -64,50 +64,50 @@ class SqlStore:
 
     def __init__(self, engine: Engine) -> None:
         """Take over an engine, whose tables are there. Raises StoreError."""
-        self._engine = engine
+        self.engine = engine
         self._key = engine.submit(_journal_key).result()
         self._writer = engine.writer
 
     async def hold(self) -> None:
         """Be the one that accepts and converges, until `close`."""
-        await self._engine.hold()
+        await self.engine.hold()
 
     async def close(self) -> None:
         """Release the store. May be called twice."""
-        await self._engine.close()
+        await self.engine.close()
 
     # The journal
 
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
         if events:
-            await self._engine.append(self._write_events, self._entries(events, at), held=True)
+            await self.engine.append(self._write_events, self._entries(events, at), held=True)
 
     async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
         """Recorded events in order, beyond that sequence."""
-        while records := await self._engine.read(partial(_read_journal, after)):
+        while records := await self.engine.read(partial(_read_journal, after)):
             for recorded in records:
                 yield recorded
             after = records[-1].sequence
 
     async def personal(self, marks: Iterable[str]) -> dict[str, str]:
         """Texts about people by their keyed digests; erased ones are missing."""
-        return await self._engine.read(partial(_read_personal, list(marks)))
+        return await self.engine.read(partial(_read_personal, list(marks)))
 
     async def chain(self) -> None:
         """Link what was appended since the last time."""
-        while await self._engine.append(_link_some) == _BATCH:
+        while await self.engine.append(_link_some) == _BATCH:
             pass
 
     async def open_steps(self) -> list[tuple[str, Step]]:
         """Steps intended and never concluded, or concluded `unsure`, with their digests, oldest first."""
-        return await self._engine.read(_read_open_steps)
+        return await self.engine.read(_read_open_steps)
 
     # The accepted state
 
     async def head(self) -> Head | None:
         """The accepted state; None before the first acceptance."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run("SELECT commit_id, at, directory, settings FROM head")
         )
         return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
@@ -146,11 +146,11 @@ class SqlStore:
             await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(write, self._entries(events, head.at), held=True)
+        await self.engine.append(write, self._entries(events, head.at), held=True)
 
     async def blob(self, digest: str) -> bytes | None:
         """Content that was stored with an acceptance (directories, settings, intents)."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run("SELECT content FROM blob WHERE digest = $1", digest)
         )
         return rows[0][0] if rows else None
@@ -160,14 +160,14 @@ class SqlStore:
     async def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
         """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
         after, until = _span(platform)
-        while rows := await self._engine.read(partial(_read_owners, after, until)):
+        while rows := await self.engine.read(partial(_read_owners, after, until)):
             for row in rows:
                 yield row
             after = str(rows[-1].owner)
 
     async def owner(self, owner: Owner) -> OwnerRow | None:
         """One row."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run(f"{_OWNER_ROWS} WHERE owner.owner = $1", str(owner))
         )
         return _owner_row(rows[0]) if rows else None
@@ -175,12 +175,12 @@ class SqlStore:
     async def rows(self, owners: Iterable[Owner]) -> list[OwnerRow]:
         """The rows of these owners, in no order; owners without one are missing."""
         wanted = list(map(str, owners))
-        rows = await self._engine.read(lambda sql: sql.run_in(f"{_OWNER_ROWS} WHERE owner.owner", wanted))
+        rows = await self.engine.read(lambda sql: sql.run_in(f"{_OWNER_ROWS} WHERE owner.owner", wanted))
         return [_owner_row(row) for row in rows]
 
     async def count(self, platform: str) -> int:
         """How many owners there are on a platform."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run(
                 "SELECT count(*) FROM owner WHERE owner > $1 AND owner < $2", *_span(platform)
             )
@@ -189,7 +189,7 @@ class SqlStore:
 
     async def platforms(self) -> set[str]:
         """The platforms that owners lie on, declared or not."""
-        return await self._engine.read(_read_platforms)
+        return await self.engine.read(_read_platforms)
 
     async def record(
         self,
@@ -211,14 +211,14 @@ class SqlStore:
             )
             await sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
 
-        await self._engine.write(job)
+        await self.engine.write(job)
 
     # What is to be looked at
 
     async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
         """Ask for a look at these owners, at `due` at the latest."""
         rows = sorted((str(owner), owner.platform, _microseconds(due), why) for owner in owners)
-        await self._engine.write(
+        await self.engine.write(
             lambda sql: sql.run_many(
                 "INSERT INTO work (owner, platform, generation, due, why)"
                 " SELECT owner, $2, 1, $3, $4 FROM owner WHERE owner = $1"
@@ -230,7 +230,7 @@ class SqlStore:
 
     async def due(self, platform: str, now: datetime) -> list[Work]:
         """What is due on a platform, oldest first. It stays due until `looked`."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run(
                 f"{_WORK_ROWS} WHERE platform = $1 AND due <= $2 ORDER BY due, owner",
                 *(platform, _microseconds(now)),
@@ -240,7 +240,7 @@ class SqlStore:
 
     async def next_due(self, platform: str, after: datetime) -> datetime | None:
         """When the first of what is not due yet will be."""
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run(
                 "SELECT min(due) FROM work WHERE platform = $1 AND due > $2", platform, _microseconds(after)
             )
@@ -257,7 +257,7 @@ class SqlStore:
             for look in looks
         ]
         rows.sort(key=itemgetter(0))
-        await self._engine.write(
+        await self.engine.write(
             lambda sql: sql.run_many(
                 "INSERT INTO work (owner, platform, generation, seen, due, attempts, why)"
                 " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
@@ -270,12 +270,12 @@ class SqlStore:
 
     async def work(self) -> dict[Owner, Work]:
         """All of it, for people."""
-        rows = await self._engine.read(lambda sql: sql.run(_WORK_ROWS))
+        rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS))
         return {work.owner: work for work in map(_work, rows)}
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
-        return await self._engine.written_elsewhere()
+        return await self.engine.written_elsewhere()
 
     # Approvals and revocations
 
@@ -289,7 +289,7 @@ class SqlStore:
             await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(write, self._entries(events, approval.at))
+        await self.engine.append(write, self._entries(events, approval.at))
 
     async def approvals(self, now: datetime) -> dict[str, Approval]:
         """Those not expired, by subject."""
@@ -302,7 +302,7 @@ class SqlStore:
             kept = await _with_texts([_approval.decode(content) for content in contents], contents, sql)
             return {approval.subject: approval for approval in kept}
 
-        return await self._engine.read(job)
+        return await self.engine.read(job)
 
     async def revoke(self, event: GrantRevoked, at: datetime) -> Revocation:
         """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
@@ -312,7 +312,7 @@ class SqlStore:
             await self._write_events(sql, entries)
             await sql.tell()
 
-        await self._engine.append(write, entries)
+        await self.engine.append(write, entries)
         return Revocation(canonical.digest_bytes(entries[0].body), at, event)
 
     async def revocations(self) -> list[Revocation]:
@@ -327,7 +327,7 @@ class SqlStore:
                 for (digest, at, _, waits), event in zip(rows, events, strict=True)
             ]
 
-        return await self._engine.read(job)
+        return await self.engine.read(job)
 
     async def note_revocations(self, waits: Mapping[str, str]) -> None:
         """Keep, by digest, why revocations stand in no commit yet."""
@@ -337,7 +337,7 @@ class SqlStore:
             await sql.run_many("UPDATE revocation SET waits = $2 WHERE digest = $1", rows)
             await sql.tell()
 
-        await self._engine.write(job)
+        await self.engine.write(job)
 
     # What git told
 
@@ -351,11 +351,11 @@ class SqlStore:
             found = await _with_texts(masked, [content for _, content in rows], sql)
             return {source: provenance for (source, _), provenance in zip(rows, found, strict=True)}
 
-        return await self._engine.read(job)
+        return await self.engine.read(job)
 
     async def provenance_until(self) -> str:
         """The commit up to which provenance was read; empty if never."""
-        return await self._engine.read(partial(_meta, "provenance-until"))
+        return await self.engine.read(partial(_meta, "provenance-until"))
 
     async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
         """Store provenance read up to a commit, in one transaction."""
@@ -375,12 +375,12 @@ class SqlStore:
             await sql.run_many("DELETE FROM provenance WHERE source = $1", forgotten)
             await sql.run(_KEEP_META, "provenance-until", until)
 
-        await self._engine.write(job)
+        await self.engine.write(job)
 
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
         wanted = list(blob_ids)
-        rows = await self._engine.read(
+        rows = await self.engine.read(
             lambda sql: sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id", wanted)
         )
         return dict(rows)
@@ -388,7 +388,7 @@ class SqlStore:
     async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
         """Cache parse results by git blob id."""
         kept = sorted(rows.items())
-        await self._engine.write(
+        await self.engine.write(
             lambda sql: sql.run_many(
                 "INSERT INTO parsed (blob_id, content) VALUES ($1, $2)"
                 " ON CONFLICT (blob_id) DO UPDATE SET content = excluded.content",

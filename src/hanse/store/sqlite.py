@@ -34,7 +34,7 @@ _IN_LIST = 500
 class SqliteStore(SqlStore):
     """Implements `ports.store.Store` in one file. Other processes may read meanwhile."""
 
-    _engine: SqliteEngine
+    engine: SqliteEngine
 
     @classmethod
     def open(cls, path: Path) -> Self:

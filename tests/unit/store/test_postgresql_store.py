@@ -292,7 +292,7 @@ async def test_who_stops_in_the_middle_of_a_transaction_keeps_the_others_waiting
             await sql.run("SELECT 1")
             return "done"
 
-        stopped = asyncio.ensure_future(other._engine.append(stops))
+        stopped = asyncio.ensure_future(other.engine.append(stops))
         await has_begun.wait()
         await store.revoke(a_revocation(), NOW)
         assert time.monotonic() - began[0] < 2.5
@@ -376,7 +376,7 @@ async def test_a_commit_that_is_lost_with_its_connection_is_done_once(
     store: PostgresqlStore, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     await store.append([started(0)], NOW)
-    driver: Any = type(store._engine._lane)
+    driver: Any = type(store.engine._lane)
     execute, commits = driver.execute, 0
 
     async def cut(self: Any, statement: str, *arguments: object, **options: object) -> object:

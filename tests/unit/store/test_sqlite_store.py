@@ -162,7 +162,7 @@ async def test_erased_texts_leave_the_chain_whole_and_the_file(store: SqliteStor
     await store.revoke(a_revocation(), NOW)
     await store.chain()
     assert holds(path, b"ben@example.org")
-    await store._engine.write(lambda sql: sql.run("DELETE FROM personal"))
+    await store.engine.write(lambda sql: sql.run("DELETE FROM personal"))
     recorded = await all_of(store.journal())
     assert chain.verify(recorded) == []
     assert await store.personal(record.marks(recorded[0].body)) == {}
@@ -270,7 +270,7 @@ def test_a_file_that_may_not_be_written_is_refused(mode: int) -> None:
 
 async def test_a_full_disk_is_told_and_nothing_is_lost(store: SqliteStore) -> None:
     await store.append([started(1)], NOW)
-    connection = store._engine._write_connection
+    connection = store.engine._write_connection
     connection.execute("PRAGMA max_page_count = 10")  # SQLite answers as it does when the disk is full
     with pytest.raises(StoreError, match="no space") as caught:
         await asyncio.gather(*(store.append([intended(a_step(f"u-{n}"))] * 50, NOW) for n in range(8)))
@@ -404,7 +404,7 @@ def test_a_hold_ends_with_the_process_however_it_ends(path: Path) -> None:
 
 async def test_writes_of_many_tasks_share_commits(store: SqliteStore) -> None:
     commits: list[str] = []
-    store._engine._write_connection.set_trace_callback(
+    store.engine._write_connection.set_trace_callback(
         lambda statement: commits.append(statement) if statement == "COMMIT" else None
     )
     await asyncio.gather(*(store.append([started(number)], NOW) for number in range(200)))
