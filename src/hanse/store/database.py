@@ -35,6 +35,13 @@ class Sql(Protocol):
         """
         ...
 
+    unlocked: str
+    """What a SELECT ends with to take only rows that no transaction beside this one has just taken."""
+
+    async def now(self) -> int:
+        """The database's own clock, in microseconds: one clock for all who use it."""
+        ...
+
     async def tell(self) -> None:
         """Once this is durable, have `written_elsewhere` of other processes say so."""
         ...
@@ -75,8 +82,8 @@ class Engine(Protocol):
         """Run a reading job; it sees every write whose await has returned."""
         ...
 
-    async def hold(self) -> None:
-        """Be the one that holds, until `close`. Raises StoreError naming the one that does."""
+    async def hold(self, *, shared: bool = False) -> None:
+        """Be the one that holds, or one of several, until `close`. Raises StoreError naming who does."""
         ...
 
     async def written_elsewhere(self) -> int:

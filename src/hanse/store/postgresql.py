@@ -69,6 +69,7 @@ _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))"
 _REACHED = "SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1"
 _TRY_HOLD = "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))"
+_TRY_SHARED = "SELECT pg_try_advisory_lock_shared($1, hashtext(current_schema()))"
 _HOLDER = (
     "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND classid = $1 AND objid::bigint = hashtext(current_schema())::bigint & 4294967295"
@@ -132,6 +133,14 @@ class _Sql:
     async def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
         return await self.run(f"{statement} = ANY ($1::text[])", list(dict.fromkeys(values)))
 
+    unlocked = "FOR UPDATE SKIP LOCKED"
+
+    async def now(self) -> int:
+        at: int = await self._connection.fetchval(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        )
+        return at
+
     async def tell(self) -> None:
         await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._writer)
 
@@ -162,6 +171,8 @@ class PostgresqlEngine:
         """How often another process told something, or may have."""
         self._holds: asyncpg.Connection | None = None
         """The connection whose session has the hold."""
+        self._shares = False
+        """Whether others may have it, too."""
         self._held_by = 0
         """The server's process of the session that had it last."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -197,9 +208,9 @@ class PostgresqlEngine:
         """Run a reading job; it sees every write whose await has returned."""
         return await asyncio.wrap_future(self._ask(lambda: self._again(partial(self._look, job))))
 
-    async def hold(self) -> None:
-        """Be the one that holds, until `close`."""
-        await asyncio.wrap_future(self._ask(self._hold))
+    async def hold(self, *, shared: bool = False) -> None:
+        """Be the one that holds, or one of several, until `close`."""
+        await asyncio.wrap_future(self._ask(lambda: self._hold(shared)))
 
     async def written_elsewhere(self) -> int:
         """How often others told something, which they do with their acceptances, approvals and revocations."""
@@ -312,6 +323,7 @@ class PostgresqlEngine:
             "tcp_keepalives_idle": "5",  # a machine that is gone lets go of what it held
             "tcp_keepalives_interval": "2",
             "tcp_keepalives_count": "3",
+            "tcp_user_timeout": "11000",
         }
         connection = await asyncpg.connect(
             self._address,
@@ -423,20 +435,22 @@ class PostgresqlEngine:
         async with self._appending:
             return await self._again(ask)
 
-    async def _hold(self) -> None:
+    async def _hold(self, shared: bool) -> None:
         async def take() -> None:
             connection = await self._lane_connection()
             async with _lost(connection):
                 await self._take_hold(connection)
 
         async with self._appending:
+            if self._holds is None:
+                self._shares = shared
             await self._again(take)
 
     async def _take_hold(self, connection: asyncpg.Connection) -> None:
         """Take the hold or keep it. Raises StoreError naming who has it."""
         if self._holds is connection:
             return
-        if not await connection.fetchval(_TRY_HOLD, _HOLDING):
+        if not await connection.fetchval(_TRY_SHARED if self._shares else _TRY_HOLD, _HOLDING):
             holder = await connection.fetchrow(_HOLDER, _HOLDING)
             if holder is None:
                 raise ConnectionError("it was let go of just now")
@@ -458,8 +472,9 @@ class PostgresqlEngine:
         known = database.migrations()
         connection = await self._lane_connection()
         while True:
-            tables, version = await self._version(connection)
+            _, version = await self._version(connection)
             if version >= len(known):
+                tables, _ = await self._version(connection)  # another process may just have made some
                 return database.check(self._where, tables, version, known)
             await connection.execute(_BEGIN)
             async with _rolled_back(connection):

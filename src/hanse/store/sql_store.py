@@ -68,9 +68,9 @@ class SqlStore:
         self._key = engine.submit(_journal_key).result()
         self._writer = engine.writer
 
-    async def hold(self) -> None:
-        """Be the one that accepts and converges, until `close`."""
-        await self.engine.hold()
+    async def hold(self, *, shared: bool = False) -> None:
+        """Be the one that accepts and converges, or one of several, until `close`."""
+        await self.engine.hold(shared=shared)
 
     async def close(self) -> None:
         """Release the store. May be called twice."""
@@ -252,7 +252,7 @@ class SqlStore:
         rows = [
             (
                 *(str(look.owner), look.owner.platform, look.generation),
-                *(look.due and _microseconds(look.due), look.attempts, look.why),
+                *(look.due and _microseconds(look.due), look.attempts, look.why, self._writer),
             )
             for look in looks
         ]
@@ -263,10 +263,66 @@ class SqlStore:
                 " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
                 " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen, attempts = excluded.attempts,"
                 " due = CASE WHEN work.generation > excluded.seen THEN work.due ELSE excluded.due END,"
-                " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END",
+                " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END,"
+                " holder = '', claimed_until = NULL WHERE work.holder IN ('', $7)",
                 rows,
             )
         )
+
+    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
+        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours."""
+
+        async def job(sql: Sql) -> list[Row]:
+            at = await sql.now()
+            return await sql.run(
+                "WITH free AS MATERIALIZED (SELECT owner FROM work WHERE platform = $1 AND due <= $2"  # noqa: S608
+                " AND (claimed_until IS NULL OR claimed_until <= $3) AND NOT EXISTS (SELECT 1 FROM work AS shared"
+                " WHERE shared.platform = $1 AND shared.claimed_until > $3"
+                " AND work.owner > shared.owner || '/' AND work.owner < shared.owner || '0')"
+                f" ORDER BY due, owner LIMIT $4 {sql.unlocked})"
+                " UPDATE work SET holder = $5, claimed_until = $6 FROM free WHERE work.owner = free.owner"
+                " RETURNING work.owner, generation, seen, due, attempts, why",
+                *(platform, _microseconds(now), at, most, self._writer, at + int(seconds * 1_000_000)),
+            )
+
+        rows = await self.engine.write(job)
+        return [_work(row) for row in sorted(rows, key=lambda row: (row[3], row[0]))]
+
+    async def keep(self, owners: Iterable[Owner], seconds: float) -> set[Owner]:
+        """Have claims last for so many seconds from now; those that are ours still."""
+        ours = {str(owner): owner for owner in owners}
+
+        async def job(sql: Sql) -> list[Row]:
+            until = await sql.now() + int(seconds * 1_000_000)
+            rows = [(name, self._writer, until) for name in sorted(ours)]
+            await sql.run_many("UPDATE work SET claimed_until = $3 WHERE owner = $1 AND holder = $2", rows)
+            return await sql.run("SELECT owner FROM work WHERE holder = $1", self._writer)
+
+        return {ours[name] for (name,) in await self.engine.write(job) if name in ours}
+
+    async def let_go(self, owners: Iterable[Owner]) -> None:
+        """Give claims back without a look."""
+        rows = sorted((str(owner), self._writer) for owner in owners)
+        await self.engine.write(
+            lambda sql: sql.run_many(
+                "UPDATE work SET holder = '', claimed_until = NULL WHERE owner = $1 AND holder = $2", rows
+            )
+        )
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Be the only one who does that, for so many seconds from now; 0 gives it back. False: somebody else is."""
+
+        async def job(sql: Sql) -> bool:
+            at = await sql.now()
+            rows = await sql.run(
+                "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name)"
+                " DO UPDATE SET holder = excluded.holder, until = excluded.until"
+                " WHERE lease.holder = excluded.holder OR lease.until <= $4 RETURNING name",
+                *(name, self._writer, at + int(seconds * 1_000_000), at),
+            )
+            return bool(rows)
+
+        return await self.engine.write(job)
 
     async def work(self) -> dict[Owner, Work]:
         """All of it, for people."""

@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -85,6 +86,11 @@ class _Sql:
     async def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
         return self._statements.run_in(statement, values)
 
+    unlocked = ""  # no transaction writes beside this one
+
+    async def now(self) -> int:
+        return time.time_ns() // 1000
+
     async def tell(self) -> None:
         """SQLite counts every write."""
 
@@ -146,9 +152,9 @@ class SqliteEngine:
             self._hold.take()
         return await self.write(lambda sql: write(sql, entries))
 
-    async def hold(self) -> None:
-        """Be the one that holds, until `close`."""
-        self._hold.take()
+    async def hold(self, *, shared: bool = False) -> None:
+        """Be the one that holds, or one of several, until `close`."""
+        self._hold.take(shared=shared)
 
     async def read(self, job: Job[T]) -> T:
         """Run a reading job beside the writer; it sees every write whose await has returned."""

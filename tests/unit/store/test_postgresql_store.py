@@ -53,6 +53,12 @@ async def store(address: str) -> AsyncIterator[PostgresqlStore]:
         yield store
 
 
+@pytest.fixture
+async def beside(store: PostgresqlStore, address: str) -> AsyncIterator[PostgresqlStore]:
+    async with opened(address) as other:
+        yield other
+
+
 @asynccontextmanager
 async def opened(address: str) -> AsyncIterator[PostgresqlStore]:
     store = PostgresqlStore.open(address)

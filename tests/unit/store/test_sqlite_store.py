@@ -57,6 +57,12 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
+@pytest.fixture
+async def beside(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(path) as other:
+        yield other
+
+
 @contextlib.asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore.open(path)
