@@ -53,6 +53,8 @@ BUSY_SECONDS = 10.0
 """How long a write waits for another process."""
 STOPPED_SECONDS = 5.0
 """After how long the server gives up a transaction whose process says nothing, so that others can go on."""
+ENDED_SECONDS = 0.5
+"""How long the server may take to see that a process has ended."""
 PATIENCE_SECONDS = 10.0
 """How long a server that is away is waited for: a restart takes less."""
 TRIES = 3
@@ -450,7 +452,11 @@ class PostgresqlEngine:
         """Take the hold or keep it. Raises StoreError naming who has it."""
         if self._holds is connection:
             return
-        if not await connection.fetchval(_TRY_SHARED if self._shares else _TRY_HOLD, _HOLDING):
+        until = self._loop.time() + ENDED_SECONDS
+        while not await connection.fetchval(_TRY_SHARED if self._shares else _TRY_HOLD, _HOLDING):
+            if self._loop.time() < until:
+                await asyncio.sleep(0.05)
+                continue
             holder = await connection.fetchrow(_HOLDER, _HOLDING)
             if holder is None:
                 raise ConnectionError("it was let go of just now")
