@@ -75,7 +75,7 @@ check: $(READY) ## style, types, the import law, docs in step with the code
 	@$(BIN)/pytest tests/tidy
 
 .PHONY: bench
-bench: $(READY) $(VENV)/ready-bench ## ratios against yardsticks of the same run; bench/README.md says which
+bench: $(READY) ## ratios against yardsticks of the same run; bench/README.md says which
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: golden
@@ -107,8 +107,4 @@ $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements/dev.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --no-build-isolation --editable .
-	@touch $@
-
-$(VENV)/ready-bench: requirements/bench.txt | $(READY)
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements/bench.txt
 	@touch $@

@@ -21,6 +21,7 @@ from bench import (
     kubernetes_sweep,
     plan_make,
     policies,
+    store,
     sweep,
     validate,
 )
@@ -35,7 +36,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "validate", "grants", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "validate", "grants", "plan_make", "policies", "store", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -62,6 +63,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "policies" in names:
         tell("policies alone")
         rows += policies.run(quick=quick)
+    if "store" in names:
+        tell("the store in its two homes")
+        rows += await store.run(quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

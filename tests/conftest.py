@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 import kubernetes_server
 import npm
+import postgresql_server
 from hanse.demo import keystone as starter
 
 GIT = {"core.fsync": "none", "gc.auto": "0", "maintenance.auto": "false"}
@@ -39,6 +40,13 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kubernetes_
     The real one with HANSE_KUBERNETES=real, which takes four seconds to start; else the simulator.
     """
     with kubernetes_server.start(tmp_path_factory.mktemp("kubernetes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.PostgresqlServer]:
+    """A real PostgreSQL, shared by all tests of one process: each makes a store of its own in it."""
+    with postgresql_server.start() as running:
         yield running
 
 

@@ -1,4 +1,7 @@
-"""What every store promises, whatever keeps it: a test class gives a `store` fixture and inherits the rest."""
+"""What every store promises, whatever keeps it: a test class gives two fixtures and inherits the rest.
+
+`store` is a new one, and `beside` the same, opened once more as by another process.
+"""
 
 from __future__ import annotations
 
@@ -510,6 +513,128 @@ class StoreConformance:
         assert {row.owner for row in found} == set(owners)
         await store.mark(owners, NOW, "a commit")
         assert len(await store.due("fra", NOW)) == MANY
+
+    # Who looks at it
+
+    async def test_what_is_claimed_is_nobody_elses_until_it_was_looked_at(
+        self, store: Store, beside: Store
+    ) -> None:
+        one, two, three = (Tenant("fra", "shop", name) for name in ("a", "b", "c"))
+        await accepted(store, one, two, three)
+        await store.mark([two, three], NOW, "a commit")
+        await store.mark([one], NOW + timedelta(seconds=5), "its time is over")
+        assert await store.claim("fra", NOW, 1, 60) == [Work(two, 1, 0, NOW, 0, "a commit")]
+        assert await beside.claim("mun", NOW, 10, 60) == []
+        assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [three]
+        assert await beside.claim("fra", NOW, 10, 60) == []
+        later = NOW + timedelta(seconds=5)
+        assert [work.owner for work in await beside.claim("fra", later, 10, 60)] == [one]
+        await store.looked([Work(two, 1, due=NOW, why="waits", attempts=1)])
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(two, 1, 1, NOW, 1, "waits")]
+
+    async def test_a_mark_that_comes_during_a_claimed_look_is_never_lost(
+        self, store: Store, beside: Store
+    ) -> None:
+        await accepted(store, OWNER)
+        await store.mark([OWNER], NOW, "a commit")
+        [begun] = await store.claim("fra", NOW, 10, 60)
+        await beside.mark([OWNER], NOW, "a hint")
+        assert await beside.claim("fra", NOW, 10, 60) == []
+        await store.looked([replace(begun, due=None)])
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(OWNER, 2, 1, NOW, 0, "a hint")]
+
+    async def test_a_claim_that_runs_out_is_anybodys_and_who_had_it_says_no_more_of_it(
+        self, store: Store, beside: Store
+    ) -> None:
+        await accepted(store, OWNER)
+        await store.mark([OWNER], NOW, "a commit")
+        [begun] = await store.claim("fra", NOW, 10, 0.2)
+        taken: list[Work] = []
+        while not taken:
+            taken = await beside.claim("fra", NOW, 10, 60)
+        assert taken == [begun]
+        assert await store.keep([OWNER], 60) == set()
+        await store.let_go([OWNER])
+        await store.looked([replace(begun, due=None, why="the former one")])
+        assert (await store.work())[OWNER] == begun, "it is due until the one who has it now has looked"
+        assert await store.claim("fra", NOW, 10, 60) == []
+        await beside.looked([replace(begun, due=None)])
+        assert (await store.work())[OWNER].due is None
+
+    async def test_a_claim_that_is_kept_does_not_run_out_and_one_that_is_let_go_is_free(
+        self, store: Store, beside: Store
+    ) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        await store.mark([OWNER, other], NOW, "a commit")
+        assert len(await store.claim("fra", NOW, 10, 0.5)) == 2
+        assert await store.keep([OWNER], 60) == {OWNER}
+        await asyncio.sleep(0.6)
+        assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [other]
+        await store.let_go([OWNER])
+        assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [OWNER]
+
+    async def test_tenants_wait_while_somebody_looks_at_what_their_workspace_shares(
+        self, store: Store, beside: Store
+    ) -> None:
+        shared = WorkspaceOn("fra", "shop")
+        free = Tenant("fra", "shop-2", "prod")
+        await accepted(store, OWNER, shared, free)
+        await store.mark([shared], NOW - timedelta(seconds=1), "a commit")
+        await store.mark([OWNER, free], NOW, "a commit")
+        assert [work.owner for work in await store.claim("fra", NOW, 1, 60)] == [shared]
+        assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [free]
+        await store.looked([Work(shared, 1)])
+        assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [OWNER]
+
+    async def test_of_many_who_claim_at_once_nobody_gets_what_another_got(
+        self, store: Store, beside: Store
+    ) -> None:
+        owners = [Tenant("fra", "shop", f"p-{number}") for number in range(MANY)]
+        await accepted(store, *owners)
+        await store.mark(owners, NOW, "a commit")
+        claims = await asyncio.gather(
+            *(who.claim("fra", NOW, 100, 60) for _ in range(10) for who in (store, beside))
+        )
+        got = [work.owner for claim in claims for work in claim]
+        assert len(got) == len(set(got))
+        while rest := await beside.claim("fra", NOW, 100, 60):
+            got += [work.owner for work in rest]
+        assert sorted(got, key=str) == sorted(owners, key=str)
+
+    async def test_those_who_share_the_hold_append_side_by_side_and_keep_out_who_wants_it_alone(
+        self, store: Store, beside: Store
+    ) -> None:
+        await store.hold(shared=True)
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await beside.append([started(0)], NOW)
+        await beside.hold(shared=True)
+        await asyncio.gather(
+            *(who.append([started(number)], NOW) for number in range(10) for who in (store, beside))
+        )
+        recorded = await all_of(store.journal())
+        assert [r.sequence for r in recorded] == list(range(1, 21))
+        assert len({r.writer for r in recorded}) == 2
+
+    async def test_who_holds_alone_keeps_out_those_who_would_share(self, store: Store, beside: Store) -> None:
+        await store.hold()
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await beside.hold(shared=True)
+        await store.close()
+        await beside.hold(shared=True)
+
+    async def test_one_does_what_is_named_until_it_gives_it_back_or_stops_asking(
+        self, store: Store, beside: Store
+    ) -> None:
+        assert await store.lease("git", 60)
+        assert await store.lease("git", 60)
+        assert not await beside.lease("git", 60)
+        assert await beside.lease("chain", 60)
+        assert await store.lease("git", 0)
+        assert await beside.lease("git", 0.2)
+        await asyncio.sleep(0.3)
+        assert await store.lease("git", 60)
+        assert not await beside.lease("git", 60)
 
     # Living with it
 

@@ -64,8 +64,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     accounts: dict[str, str] = {}
     """Operating-system accounts, and the principal whose each is. The journal names both."""
     store: str = ""
-    """The SQLite file with the journal and the accepted intents. Without it: `hanse/hanse.db` in the user's data folder
-    (`$XDG_DATA_HOME`, or `~/.local/share`).
+    """Where the journal and the accepted intents are: an SQLite file, or `postgresql://ACCOUNT@HOST/NAME`. Without it,
+    the file `hanse/hanse.db` in the user's data folder (`$XDG_DATA_HOME`, or `~/.local/share`).
     """
     serve: Serve = Serve()
     """How often `hanse serve` looks at what tells it nothing by itself."""

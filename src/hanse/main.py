@@ -30,7 +30,7 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
-from hanse.ports.store import Index, StoreError
+from hanse.ports.store import Index, Store, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
@@ -66,6 +66,7 @@ def joined() -> Joined:
         new_repository,
         operator,
         config_folder,
+        copy_store,
         troubles,
     )
 
@@ -166,6 +167,19 @@ def _program() -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
+async def copy_store(store: Store, location: str) -> int:
+    """Copy everything that a store keeps into an empty one; how many records the journal has. Raises StoreError."""
+    from hanse.store import SqlStore, open_store  # noqa: PLC0415
+    from hanse.store.copying import copy  # noqa: PLC0415
+
+    assert isinstance(store, SqlStore)
+    target = open_store(location)
+    try:
+        return await copy(store, target)
+    finally:
+        await target.close()
+
+
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
@@ -174,10 +188,13 @@ def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> No
 
 
 @asynccontextmanager
-async def open_estate(path: str | None) -> AsyncIterator[Estate]:
-    """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError."""
+async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Estate]:
+    """Everything for one server configuration; closed at the end. Raises Trouble, SourceError and StoreError.
+
+    `database` is the home of the store where it shall not be the one that the configuration names.
+    """
     from hanse.git import Writer  # noqa: PLC0415 (not for --help)
-    from hanse.store import SqliteStore  # noqa: PLC0415
+    from hanse.store import open_store  # noqa: PLC0415
 
     config, folder = _config(path)
     if config.repository is None:
@@ -193,9 +210,8 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
     root = TrustRoot(
         *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
-    store = SqliteStore.open(
-        Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
-    )
+    kept = database or (_beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db"))
+    store = open_store(kept)
     connected: list[tuple[Platform, Transport]] = []
 
     def connect(settings: Settings) -> Mapping[str, Platform]:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from hanse.ports.transport import Call
-from hanse.store import SqliteStore
+from hanse.store import open_store
 from hanse.transport import Fault
 from service import manifest
 from service.world import SECRET, World
@@ -232,7 +232,7 @@ def test_troubles_are_two_lines_and_no_traceback(world: World) -> None:
 
 def test_a_second_run_is_refused_before_anybody_is_asked(applied: World) -> None:
     async def held() -> Result:
-        store = SqliteStore.open(applied.folder / "hanse.db")
+        store = open_store(applied.home)
         await store.hold()
         try:
             return await asyncio.to_thread(applied.run, "apply", "--yes")

@@ -35,7 +35,7 @@ async def open_steps(world: World) -> list[Step]:
 async def test_of_two_runs_at_once_the_second_is_refused_and_told_who_the_first_is(applied: World) -> None:
     async with applied.open() as estate:
         await estate.store.hold()
-        with pytest.raises(StoreError, match=r"process \d+ is applying"):
+        with pytest.raises(StoreError, match=r"process \d+ .*is applying"):
             await applied.apply()
         assert (await applied.plan()).survey.steps == 0
 
@@ -178,4 +178,3 @@ async def test_what_a_cloud_says_about_an_error_is_passed_on_to_nobody(
         assert result.converged.after.steps
         monkeypatch.setattr(cloud.Cloud, "answer", answer)
         applied.said += str((await applied.status())["north/shop/trial"])
-    applied.said += applied.folder.joinpath("hanse.db").read_bytes().decode(errors="replace")

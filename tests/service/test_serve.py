@@ -22,7 +22,7 @@ from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Ste
 from hanse.service.estate import Trouble
 from hanse.service.revoke import revoke
 from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
-from hanse.store import SqliteStore
+from hanse.store import SqlStore, open_store
 from hanse.transport import Fault
 from service import manifest
 from service.world import Clock, World
@@ -346,7 +346,7 @@ async def test_a_repository_that_is_away_is_told_and_stops_no_repair(clocked: Wo
         await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 1)
         text = Personal("left the company")
         event = GrantRevoked("shop", "trial", "user", "u-3", "", text, "local-operator", text)
-        other = SqliteStore.open(clocked.folder / "hanse.db")
+        other = open_store(clocked.home)
         await other.revoke(event, clocked.clock())
         await other.close()
         await serve.until(lambda: clocked.members("shop-trial-user") == set(), 35)
@@ -498,12 +498,12 @@ async def test_a_store_that_is_full_is_told_and_tried_again(
     async with served(clocked) as serve:
         full = StoreError("no space is left for the store", "free some space")
 
-        async def refuse(self: SqliteStore, *arguments: object) -> None:
+        async def refuse(self: SqlStore, *arguments: object) -> None:
             raise full
 
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, "append", refuse)
-            patch.setattr(SqliteStore, "mark", refuse)
+            patch.setattr(SqlStore, "append", refuse)
+            patch.setattr(SqlStore, "mark", refuse)
             clocked.join_by_hand("shop-web-admin", "u-8")
             await serve.until(lambda: bool(serve.of(Failed)), 5)
             await serve.quiet(5)

@@ -23,7 +23,7 @@ from hanse.ports.transport import Call, Reply
 from hanse.reconcile import loop, noting
 from hanse.reconcile.news import Away, Back, Failed, Stepped, Swept
 from hanse.service.serve import Judged, ServeNews, Serving
-from hanse.store import SqliteStore
+from hanse.store import SqlStore, open_store
 from hanse.transport import Fault, Recorded
 from service import manifest
 from service.test_serve import Served, Sleepers, served
@@ -106,7 +106,7 @@ async def revoked_elsewhere(world: World, project: str, principal: str, workspac
     """Another process revokes, and asks no repository."""
     text = Personal("left the company")
     event = GrantRevoked(workspace, project, "user", principal, "", text, "local-operator", text)
-    other = SqliteStore.open(world.folder / "hanse.db")
+    other = open_store(world.home)
     await other.revoke(event, world.clock())
     await other.close()
 
@@ -185,16 +185,16 @@ async def test_what_was_due_when_the_clock_was_set_back_is_looked_at(
 async def test_a_store_that_fails_right_after_an_acceptance_loses_no_owner(
     clocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark, failed = SqliteStore.mark, threading.Event()
+    mark, failed = SqlStore.mark, threading.Event()
 
-    async def fail_once(self: SqliteStore, owners: Any, due: datetime, why: str) -> None:
+    async def fail_once(self: SqlStore, owners: Any, due: datetime, why: str) -> None:
         if why.startswith("commit") and not failed.is_set():
             failed.set()
             raise StoreError("no space is left for the store", "free some space")
         await mark(self, owners, due, why)
 
     async with served(clocked) as serve:
-        monkeypatch.setattr(SqliteStore, "mark", fail_once)
+        monkeypatch.setattr(SqlStore, "mark", fail_once)
         clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
         await serve.until(failed.is_set, 20)
         await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 40)
@@ -398,7 +398,7 @@ async def test_a_storm_of_hints_of_one_owner_costs_little_and_holds_up_no_other(
     clocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hints, marks = MemoryPlatform.hints, []
-    mark, told = SqliteStore.mark, 0
+    mark, told = SqlStore.mark, 0
 
     async def stormy(self: MemoryPlatform) -> AsyncIterator[Any]:
         nonlocal told
@@ -421,13 +421,13 @@ async def test_a_storm_of_hints_of_one_owner_costs_little_and_holds_up_no_other(
         finally:
             task.cancel()
 
-    async def count(self: SqliteStore, owners: Any, *others: Any) -> None:
+    async def count(self: SqlStore, owners: Any, *others: Any) -> None:
         marks.append(list(owners))
         await mark(self, owners, *others)
 
     monkeypatch.setattr(MemoryPlatform, "hints", stormy)
     async with served(clocked) as serve:
-        monkeypatch.setattr(SqliteStore, "mark", count)
+        monkeypatch.setattr(SqlStore, "mark", count)
         clocked.forget_calls()
         told = 0
         await serve.quiet(10)

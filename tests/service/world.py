@@ -113,6 +113,8 @@ class World:
     calls: dict[str, Recorded] = field(default_factory=dict)
     """Each cloud's calls since the last `forget_calls`."""
     faults: dict[str, list[Fault]] = field(default_factory=dict)
+    address: str = ""
+    """Where the store is, if it is no file."""
     store: Store | None = None
     unannounced: list[Call] = field(default_factory=list)
     said: str = ""
@@ -125,6 +127,11 @@ class World:
     def repository(self) -> Path:
         """Where the manifest is."""
         return self.folder / "repository"
+
+    @property
+    def home(self) -> str:
+        """Where the store is."""
+        return self.address or str(self.folder / "hanse.db")
 
     @property
     def config(self) -> Path:
@@ -153,7 +160,7 @@ class World:
         )
         self.config.write_text(
             f"repository: {{url: {self.repository}, branch: main{trust}}}\n"
-            f"store: {self.folder / 'hanse.db'}\napprovers: [operator]\n{more}credentials:\n{credentials}"
+            f"store: {self.home}\napprovers: [operator]\n{more}credentials:\n{credentials}"
         )
 
     # The manifest
@@ -259,9 +266,9 @@ class World:
             yield estate
 
     @asynccontextmanager
-    async def open_at(self, path: str | None) -> AsyncIterator[Estate]:
+    async def open_at(self, path: str | None, database: str = "") -> AsyncIterator[Estate]:
         """The estate of a server configuration."""
-        async with main.open_estate(path) as estate:
+        async with main.open_estate(path, database) as estate:
             outer = self.store  # of a process that goes on beside this one
             self.store = outer or estate.store
             try:

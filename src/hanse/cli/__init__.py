@@ -27,6 +27,7 @@ COMMANDS = {
     "new": "Make a workspace or a project, as a commit.",
     "status": "Show what is wanted, accepted and applied, and what waits.",
     "journal": "Read what was decided and what happened; verify the chain.",
+    "database": "Copy the store to another home, such as from a file to PostgreSQL.",
     "demo": "See it all on a real Keystone, on this machine.",
 }
 modules = {name: f"hanse.cli.{name}" for name in COMMANDS}
@@ -66,9 +67,16 @@ class Commands(click.Group):
     metavar="FILE",
     help="server.yaml: the repository, credentials, approvers. Default: hanse/server.yaml in the configuration folder.",
 )
+@click.option(
+    "--database",
+    envvar="HANSE_DATABASE",
+    metavar="ADDRESS",
+    default="",
+    help="Where the store is, instead of where server.yaml says: postgresql://ACCOUNT@HOST/NAME, or a file.",
+)
 @click.version_option(package_name="hanse")
 @click.pass_context
-def cli(ctx: click.Context, config: str | None) -> None:
+def cli(ctx: click.Context, config: str | None, database: str) -> None:
     """Organization as Code for many clouds.
 
     Declare in git which workspaces and projects exist, on which clouds each has a tenant and who may use it in
@@ -76,7 +84,7 @@ def cli(ctx: click.Context, config: str | None) -> None:
 
     Exit codes: 0 all is as declared, 1 an error or something that needs a person, 2 `plan` found changes.
     """
-    ctx.ensure_object(dict)["config"] = config
+    ctx.ensure_object(dict).update(config=config, database=database)
     if os.environ.get("NO_COLOR"):
         ctx.color = False
 

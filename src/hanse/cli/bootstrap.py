@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from hanse.cli.session import OK, config, joined, leave
+from hanse.cli.session import OK, estate, joined, leave
 from hanse.service.bootstrap import bootstrap
 from hanse.service.trust import must_be_trusted
 from hanse.service.validate import Checked, check_commit, check_worktree
@@ -49,12 +49,12 @@ def command(
             if worktree:
                 return check_worktree(source, language, now)
             return await check_commit(source, language, source.resolve("HEAD"), now)
-        async with main.estate(config(ctx)) as estate:
-            branch = estate.config.repository.branch if estate.config.repository else ""
-            estate.source.fetch(branch)
-            commit = estate.source.head(branch)
-            await must_be_trusted(estate, commit)
-            return await check_commit(estate.source, estate.language, commit, now, estate.store)
+        async with estate(ctx) as found:
+            branch = found.config.repository.branch if found.config.repository else ""
+            found.source.fetch(branch)
+            commit = found.source.head(branch)
+            await must_be_trusted(found, commit)
+            return await check_commit(found.source, found.language, commit, now, found.store)
 
     def job() -> int:
         made = bootstrap(asyncio.run(looked()), main.language(), vendor, platform, oidc or "")

@@ -36,7 +36,8 @@ async def _known(ctx: click.Context, kinds: Iterable[str]) -> set[str]:
         source = main.source(folder)
         loaded = await load_commit(source, main.language(), source.head(""), datetime.now(UTC))
     else:
-        async with main.estate(ctx.find_root().params.get("config")) as estate:
+        given = ctx.find_root().params
+        async with main.estate(given.get("config"), given.get("database") or "") as estate:
             at = estate.source.head(estate.config.repository.branch if estate.config.repository else "")
             loaded = await load_commit(estate.source, estate.language, at, estate.now(), estate.store)
     built_in = set(BUILT_IN_PROJECT_ROLES) if "Role" in kinds else set()

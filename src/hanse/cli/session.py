@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import msgspec
 
 from hanse.cli.terminal import columns, fold, plain
 from hanse.ports.source import Source
-from hanse.ports.store import Index
+from hanse.ports.store import Index, Store
 from hanse.service.estate import Estate, Language
 
 if TYPE_CHECKING:  # it brings much along that few commands need
@@ -29,8 +29,9 @@ OK, ERROR, CHANGES = 0, 1, 2
 class Joined:
     """What main hands to the commands."""
 
-    estate: Callable[[str | None], AbstractAsyncContextManager[Estate]]
-    """Opens the estate of a server configuration (a path, or None for the default one)."""
+    estate: Callable[[str | None, str], AbstractAsyncContextManager[Estate]]
+    """Opens the estate of a server configuration (a path, or None for the default one), with the store at an address
+    ("" for the one that it names)."""
     source: Callable[[str], Source]
     """Opens a git repository for reading."""
     edits: Callable[[str], Iterator[None]]
@@ -47,6 +48,8 @@ class Joined:
     """The account that runs the command."""
     config_folder: Callable[[], Path]
     """Where the user's server.yaml is looked for."""
+    copy_store: Callable[[Store, str], Awaitable[int]]
+    """Copies everything that a store keeps into an empty one at an address; how many records the journal has."""
     troubles: tuple[type[Exception], ...]
     """Exceptions that are meant for people, with a text and an `advice`."""
 
@@ -57,18 +60,18 @@ def joined(ctx: click.Context) -> Joined:
     return found
 
 
-def config(ctx: click.Context) -> str | None:
-    """The server configuration that the person named."""
-    path: str | None = ctx.find_root().obj["config"]
-    return path
+def estate(ctx: click.Context) -> AbstractAsyncContextManager[Estate]:
+    """The estate that the person named."""
+    named = ctx.find_root().obj
+    return joined(ctx).estate(named["config"], named["database"])
 
 
 def run(ctx: click.Context, job: Callable[[Estate], Coroutine[Any, Any, int]]) -> None:
     """Run a command on the estate and leave with its exit code."""
 
     async def opened() -> int:
-        async with joined(ctx).estate(config(ctx)) as estate:
-            return await job(estate)
+        async with estate(ctx) as found:
+            return await job(found)
 
     leave(ctx, lambda: asyncio.run(opened()))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain
-from hanse.cli.session import ERROR, OK, complain, config, joined, leave, print_json
+from hanse.cli.session import ERROR, OK, complain, estate, joined, leave, print_json
 from hanse.service.estate import Estate
 from hanse.service.write import Committed, Declined, Request, Result, Writing
 
@@ -62,8 +62,8 @@ def write(
         main = joined(ctx)
         if manifest:
             return await job(main.writing(manifest), None)
-        async with main.estate(config(ctx)) as estate:
-            return await job(Writing.of(estate), estate)
+        async with estate(ctx) as found:
+            return await job(Writing.of(found), found)
 
     leave(ctx, lambda: asyncio.run(opened()))
 

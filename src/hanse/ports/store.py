@@ -199,9 +199,10 @@ class Store(Protocol):
     Every method raises StoreError where the store cannot do it, and TypeError where a Secret was to be kept.
     """
 
-    async def hold(self) -> None:
+    async def hold(self, *, shared: bool = False) -> None:
         """Be the one that accepts and converges, until `close`. Raises StoreError naming the one that is already.
 
+        `shared`: be one of several that do so together, each with what it has claimed or leased, and nobody alone.
         `append` and `accept` do it by themselves; call it first to be refused before anybody is asked anything.
         Reading, approving and revoking need no hold.
         """
@@ -278,7 +279,31 @@ class Store(Protocol):
     async def looked(self, looks: Iterable[Work]) -> None:
         """Note looks that are over: `seen` as `generation` was when they began, and what comes next.
 
-        Where a mark came since, the owner stays as due as the mark made it.
+        Where a mark came since, the owner stays as due as the mark made it. A claim of ours ends with it; where
+        somebody else has one by now, whoever that is says what comes next.
+        """
+        ...
+
+    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
+        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours alone.
+
+        Seconds of the store's own clock: those of the processes that use it may differ. What a workspace shares is
+        claimed before its tenants, which wait until that is over. A claim that ran out is anybody's.
+        """
+        ...
+
+    async def keep(self, owners: Iterable[Owner], seconds: float) -> set[Owner]:
+        """Have our claims last for so many seconds from now; those of them that are ours still."""
+        ...
+
+    async def let_go(self, owners: Iterable[Owner]) -> None:
+        """Give our claims back without a look."""
+        ...
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Be the only one who does what is named so, for so many seconds from now. False: somebody else is.
+
+        Asked again before they are over, it goes on; with 0 seconds it is given back.
         """
         ...
 

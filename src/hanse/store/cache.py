@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from hanse.ports.store import Noted, Remembered, StoreError
-from hanse.store.engine import Row, Sql
+from hanse.store.database import Row
 from hanse.store.packs import TABLE, Packs
+from hanse.store.sqlite import Statements
 
 T = TypeVar("T")
 
@@ -82,9 +83,9 @@ class Cache:
         """Cached parse results by git blob id."""
         self._wanted = wanted = set(blob_ids)
 
-        def read(sql: Sql) -> dict[str, bytes]:
+        def read(sql: Statements) -> dict[str, bytes]:
             if len(wanted) < _FEW:
-                return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
+                return dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id", wanted))
             rows: dict[str, bytes] = dict(sql.run("SELECT blob_id, content FROM parsed"))
             return rows if rows.keys() <= wanted else {blob: rows[blob] for blob in wanted & rows.keys()}
 
@@ -97,7 +98,7 @@ class Cache:
     def keep(self, rows: Mapping[str, bytes]) -> None:
         """The same, where nobody may wait; forgets those that have not been needed for long."""
 
-        def write(sql: Sql) -> None:
+        def write(sql: Statements) -> None:
             ordered = sorted(rows.items())  # as the table is, which is several times as quick
             sql.run_many("INSERT OR REPLACE INTO parsed (blob_id, content) VALUES ($1, $2)", ordered)
             ((count,),) = sql.run("SELECT count(*) FROM parsed")
@@ -107,7 +108,7 @@ class Cache:
 
         if rows:
             with suppress(StoreError), self.transaction():
-                write(Sql(self._needed()))
+                write(Statements(self._needed()))
 
     # The index. Whatever goes wrong raises StoreError, and who asks goes without.
 
@@ -268,13 +269,13 @@ class Cache:
         return f"{self._program} {mark}"
 
     def _note(self, values: Mapping[str, object]) -> None:
-        Sql(self._needed()).run_many(
+        Statements(self._needed()).run_many(
             "INSERT OR REPLACE INTO meta (name, value) VALUES ($1, $2)", values.items()
         )
 
     @property
     def _packs(self) -> Packs:
-        return Packs(Sql(self._needed()))
+        return Packs(Statements(self._needed()))
 
     def _needed(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -282,13 +283,13 @@ class Cache:
         return self._connection
 
     def _run(self, statement: str, *values: object) -> list[Row]:
-        return Sql(self._needed()).run(statement, *values)
+        return Statements(self._needed()).run(statement, *values)
 
-    def _try(self, job: Callable[[Sql], T], otherwise: T) -> T:
+    def _try(self, job: Callable[[Statements], T], otherwise: T) -> T:
         if self._connection is None:
             return otherwise
         try:
-            return job(Sql(self._connection))
+            return job(Statements(self._connection))
         except sqlite3.Error as error:
             self._look_at(error)
             return otherwise

@@ -1,4 +1,4 @@
-"""The right to converge: one process has it at a time, and loses it when it ends, however it ends."""
+"""The right to converge: one process has it at a time, or several that share it, until they end, however they end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Hold:
         self._path = path
         self._descriptor: int | None = None
 
-    def take(self) -> None:
-        """Take it or keep it. Raises StoreError with the process id of whoever has it."""
+    def take(self, *, shared: bool = False) -> None:
+        """Take it or keep it, alone or with others who share it. Raises StoreError with the process that has it."""
         if self._descriptor is not None:
             return
         try:
@@ -27,7 +27,7 @@ class Hold:
                 f"{self._path} cannot be opened: {error.strerror}", "make it writable"
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)

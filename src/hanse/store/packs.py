@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hanse.store.engine import Sql
+from hanse.store.sqlite import Statements
 
 TABLE = """
 CREATE TABLE pack (map TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (map, number))
@@ -25,7 +25,7 @@ PACKS = 128
 class Packs:
     """The maps in the table of one connection. Keys are texts, values what msgpack knows."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: Statements) -> None:
         self._sql = sql
 
     def find(self, name: str, keys: Iterable[str]) -> dict[str, Any]:

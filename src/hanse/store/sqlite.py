@@ -1,590 +1,357 @@
-"""The store of one machine: everything in one SQLite file.
+"""The store of one machine, in one SQLite file: written by one thread that commits in groups, read by another.
 
-What is kept for good about people lies in the table `personal` only: events, approvals, revocations and provenance
-hold its marks. Directories are content of their own, and what a pass remarks is overwritten by the next.
+A job never waits there: it runs from its beginning to its end in the thread whose connection it has.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, Self, TypeVar
 
-import msgspec
-
-from hanse.desired.accepted import AcceptedIntent, Held
-from hanse.desired.intent import Intent
-from hanse.foundation import canonical
-from hanse.journal import chain, record
-from hanse.journal.events import (
-    ApprovalGiven,
-    Event,
-    GrantRevoked,
-    OrganizationAccepted,
-    Recorded,
-    StepConcluded,
-    StepIntended,
-)
-from hanse.journal.revocation import Revocation
-from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Head, OwnerRow, Status, StoreError, Work
-from hanse.store.engine import Engine, Row, Sql
+from hanse.ports.store import StoreError
+from hanse.store import database
+from hanse.store.database import Job, Row, Write
 from hanse.store.hold import Hold
+from hanse.store.sql_store import SqlStore
 
-_NOTHING: Mapping[str, bytes] = {}
-_BATCH = 500
-"""Rows that a stream reads at once."""
-_T = TypeVar("_T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+T = TypeVar("T")
 
-_intent = msgspec.json.Decoder(Intent)
-_held = msgspec.json.Decoder(tuple[Held, ...])
-_remarks = msgspec.json.Decoder(tuple[Remark, ...])
-_ours = msgspec.json.Decoder(tuple[str, ...])
-_approval = msgspec.json.Decoder(Approval)
-_intended = msgspec.json.Decoder(StepIntended)
-_revocation = msgspec.json.Decoder(GrantRevoked)
-_provenance = msgspec.json.Decoder(Provenance)
+BUSY_SECONDS = 10.0
+"""How long a write waits for another process that is writing; each transaction is short."""
+_GROUP = 256
+"""Writes that share a commit at most, so that the first of them does not wait for ever more."""
+_IN_LIST = 500
+"""Values of one IN list; SQLite's least limit is 999."""
 
 
-class _Entry(NamedTuple):
-    """An event, ready to be written."""
+class SqliteStore(SqlStore):
+    """Implements `ports.store.Store` in one file. Other processes may read meanwhile."""
 
-    event: Event
-    body: bytes
-    texts: dict[str, str]
-
-
-class SqliteStore:
-    """Implements `ports.store.Store`. Any number of tasks may use it at once; other processes may read meanwhile."""
-
-    def __init__(self, engine: Engine, hold: Hold, key: bytes) -> None:
-        """Use `open`."""
-        self._engine = engine
-        self._hold = hold
-        self._key = key
-        self._writer = secrets.token_hex(8)
+    engine: SqliteEngine
 
     @classmethod
-    def open(cls, path: Path) -> SqliteStore:
+    def open(cls, path: Path) -> Self:
         """Open the store in that file; make it, and its folder, where there is none.
 
         Raises StoreError where it is no store of Hanse's, was written by a newer Hanse or may not be written.
         """
-        engine = Engine(path)
-        key = engine.submit(_journal_key).result()
-        return cls(engine, Hold(path.with_name(path.name + ".lock")), key)
+        return cls(SqliteEngine(path))
 
-    async def hold(self) -> None:
-        """Be the one that accepts and converges, until `close`."""
-        self._hold.take()
 
-    async def close(self) -> None:
-        """Release the store. May be called twice."""
-        await self._engine.close()
-        self._hold.release()
+class Statements:
+    """A connection, as far as statements go."""
 
-    # The journal
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
-    async def append(self, events: Sequence[Event], at: datetime) -> None:
-        """Write events to the journal, all or none."""
-        if events:
+    def run(self, statement: str, *values: object) -> list[Row]:
+        """Run one statement; its rows."""
+        return self._connection.execute(statement, _named(values)).fetchall()
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement once for each row of values."""
+        self._connection.executemany(statement, map(_named, rows))
+
+    def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
+        """Run a query that ends in a column, where that has one of these values; its rows in no order."""
+        wanted = list(dict.fromkeys(values))
+        found: list[Row] = []
+        for start in range(0, len(wanted), _IN_LIST):
+            part = wanted[start : start + _IN_LIST]
+            places = ", ".join(f"${number}" for number in range(1, len(part) + 1))
+            found += self.run(f"{statement} IN ({places})", *part)
+        return found
+
+
+class _Sql:
+    """Implements `database.Sql`: nothing is waited for."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._statements = Statements(connection)
+
+    async def run(self, statement: str, *values: object) -> list[Row]:
+        return self._statements.run(statement, *values)
+
+    async def run_many(self, statement: str, rows: Collection[Sequence[object]]) -> None:
+        self._statements.run_many(statement, rows)
+
+    async def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
+        return self._statements.run_in(statement, values)
+
+    unlocked = ""  # no transaction writes beside this one
+
+    async def now(self) -> int:
+        return time.time_ns() // 1000
+
+    async def tell(self) -> None:
+        """SQLite counts every write."""
+
+
+def _run(job: Job[T], connection: sqlite3.Connection) -> T:
+    running = job(_Sql(connection))
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    running.close()
+    raise RuntimeError("a job of the store waited for something else")
+
+
+class SqliteEngine:
+    """Implements `database.Engine`: two connections and their threads, and a lock file beside them."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, make it where there is none, and bring its tables up to date. Raises StoreError."""
+        self._path = path
+        self.writer = secrets.token_hex(8)
+        self._hold = Hold(path.with_name(path.name + ".lock"))
+        self._closed = False
+        self._jobs: deque[tuple[Job[Any], Future[Any]]] = deque()
+        try:
+            _prepare(path)
+            self._write_connection = _connect(path)
+            try:
+                _migrate(self._write_connection, path)
+                self._read_connection = _connect(path)
+            except BaseException:
+                self._write_connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise explained(error, path) from error
+        self._read_connection.execute("PRAGMA query_only = ON")
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._reader = ThreadPoolExecutor(1, "store-reader")
+
+    def submit(self, job: Job[T]) -> Future[T]:
+        """Run a job in a transaction; done once that is durable. A job that raises leaves nothing behind.
+
+        Jobs that wait while a commit is under way share the next one: a commit costs a flush of the disk.
+        """
+        self._check_open()
+        future: Future[T] = Future()
+        self._jobs.append((job, future))
+        self._writer.submit(self._commit_group)
+        return future
+
+    async def write(self, job: Job[T]) -> T:
+        """Like `submit`, awaited. Cancelled, the job is dropped unless it has begun."""
+        return await asyncio.wrap_future(self.submit(job))
+
+    async def append(self, write: Write[T], entries: Sequence[Any] = (), *, held: bool = False) -> T:
+        """Like `write`: all writes come one after another."""
+        if held:
             self._hold.take()
-            await self._engine.write(partial(self._write_events, self._entries(events), at))
+        return await self.write(lambda sql: write(sql, entries))
 
-    async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
-        """Recorded events in order, beyond that sequence."""
-        while records := await self._engine.read(partial(_read_journal, after)):
-            for recorded in records:
-                yield recorded
-            after = records[-1].sequence
+    async def hold(self, *, shared: bool = False) -> None:
+        """Be the one that holds, or one of several, until `close`."""
+        self._hold.take(shared=shared)
 
-    async def personal(self, marks: Iterable[str]) -> dict[str, str]:
-        """Texts about people by their keyed digests; erased ones are missing."""
-        return await self._engine.read(partial(_read_personal, list(marks)))
-
-    async def chain(self) -> None:
-        """Link what was appended since the last time."""
-        while await self._engine.write(_link_some) == _BATCH:
-            pass
-
-    async def open_steps(self) -> list[tuple[str, Step]]:
-        """Steps intended and never concluded, or concluded `unsure`, with their digests, oldest first."""
-        return await self._engine.read(_read_open_steps)
-
-    # The accepted state
-
-    async def head(self) -> Head | None:
-        """The accepted state; None before the first acceptance."""
-        rows = await self._engine.read(
-            lambda sql: sql.run("SELECT commit_id, at, directory, settings FROM head")
-        )
-        return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
-
-    async def accept(
-        self,
-        head: Head,
-        changed: Mapping[Owner, AcceptedIntent],
-        blobs: Mapping[str, bytes],
-        events: Sequence[Event],
-    ) -> None:
-        """Move to a new accepted state, with its events, in one transaction."""
-        self._hold.take()
-        entries = self._entries(events)
-
-        def job(sql: Sql) -> None:
-            sql.run_many(_KEEP_BLOB, blobs.items())
-            for owner, accepted in changed.items():
-                content = canonical.encode(accepted.intent)
-                intent = canonical.digest_bytes(content)
-                sql.run(_KEEP_BLOB, intent, content)
-                held = canonical.encode(accepted.held)
-                sql.run(
-                    "INSERT INTO owner (owner, intent, commit_id, held) VALUES ($1, $2, $3, $4)"
-                    " ON CONFLICT (owner) DO UPDATE SET"
-                    " intent = excluded.intent, commit_id = excluded.commit_id, held = excluded.held",
-                    *(str(owner), intent, accepted.commit, held),
-                )
-            sql.run(
-                "INSERT INTO head (one, commit_id, at, directory, settings) VALUES (1, $1, $2, $3, $4)"
-                " ON CONFLICT (one) DO UPDATE SET commit_id = excluded.commit_id, at = excluded.at,"
-                " directory = excluded.directory, settings = excluded.settings",
-                *(head.commit, _microseconds(head.at), head.directory, head.settings),
-            )
-            self._write_events(entries, head.at, sql)
-
-        await self._engine.write(job)
-
-    async def blob(self, digest: str) -> bytes | None:
-        """Content that was stored with an acceptance (directories, settings, intents)."""
-        rows = await self._engine.read(
-            lambda sql: sql.run("SELECT content FROM blob WHERE digest = $1", digest)
-        )
-        return rows[0][0] if rows else None
-
-    # Owners
-
-    async def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
-        after, until = _span(platform)
-        while rows := await self._engine.read(partial(_read_owners, after, until)):
-            for row in rows:
-                yield row
-            after = str(rows[-1].owner)
-
-    async def owner(self, owner: Owner) -> OwnerRow | None:
-        """One row."""
-        rows = await self._engine.read(
-            lambda sql: sql.run(f"{_OWNER_ROWS} WHERE owner.owner = $1", str(owner))
-        )
-        return _owner_row(rows[0]) if rows else None
-
-    async def rows(self, owners: Iterable[Owner]) -> list[OwnerRow]:
-        """The rows of these owners, in no order; owners without one are missing."""
-        wanted = list(map(str, owners))
-        return await self._engine.read(
-            lambda sql: [_owner_row(row) for row in sql.run_in(f"{_OWNER_ROWS} WHERE owner.owner IN", wanted)]
-        )
-
-    async def count(self, platform: str) -> int:
-        """How many owners there are on a platform."""
-        rows = await self._engine.read(
-            lambda sql: sql.run(
-                "SELECT count(*) FROM owner WHERE owner > $1 AND owner < $2", *_span(platform)
-            )
-        )
-        return int(rows[0][0])
-
-    async def platforms(self) -> set[str]:
-        """The platforms that owners lie on, declared or not."""
-        rows = await self._engine.read(
-            lambda sql: sql.run("SELECT DISTINCT substr(owner, 1, instr(owner, '/') - 1) FROM owner")
-        )
-        return {name for (name,) in rows}
-
-    async def record(
-        self,
-        statuses: Mapping[Owner, Status],
-        gone: Iterable[Owner] = (),
-        blobs: Mapping[str, bytes] = _NOTHING,
-    ) -> None:
-        """Note what a pass found; forget owners that are gone."""
-        rows = [(str(owner), *_status_values(status)) for owner, status in statuses.items()]
-        forgotten = [(str(owner),) for owner in gone]
-        contents = list(blobs.items())
-
-        def job(sql: Sql) -> None:
-            sql.run_many(_KEEP_BLOB, contents)
-            sql.run_many(
-                "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, observed_at = $5,"
-                " steps_left = $6, ours = $7, waits = $8, remarks = $9 WHERE owner = $1",
-                rows,
-            )
-            sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
-
-        await self._engine.write(job)
-
-    # What is to be looked at
-
-    async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
-        """Ask for a look at these owners, at `due` at the latest."""
-        rows = [(str(owner), owner.platform, _microseconds(due), why) for owner in owners]
-        await self._engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, due, why)"
-                " SELECT owner, $2, 1, $3, $4 FROM owner WHERE owner = $1"
-                " ON CONFLICT (owner) DO UPDATE SET generation = work.generation + 1, why = excluded.why,"
-                " due = CASE WHEN work.due < excluded.due THEN work.due ELSE excluded.due END",
-                rows,
-            )
-        )
-
-    async def due(self, platform: str, now: datetime) -> list[Work]:
-        """What is due on a platform, oldest first. It stays due until `looked`."""
-        rows = await self._engine.read(
-            lambda sql: sql.run(
-                f"{_WORK_ROWS} WHERE platform = $1 AND due <= $2 ORDER BY due, owner",
-                *(platform, _microseconds(now)),
-            )
-        )
-        return [_work(row) for row in rows]
-
-    async def next_due(self, platform: str, after: datetime) -> datetime | None:
-        """When the first of what is not due yet will be."""
-        rows = await self._engine.read(
-            lambda sql: sql.run(
-                "SELECT min(due) FROM work WHERE platform = $1 AND due > $2", platform, _microseconds(after)
-            )
-        )
-        return None if rows[0][0] is None else _instant(rows[0][0])
-
-    async def looked(self, looks: Iterable[Work]) -> None:
-        """Note looks that are over, and what comes next."""
-        rows = [
-            (
-                *(str(look.owner), look.owner.platform, look.generation),
-                *(look.due and _microseconds(look.due), look.attempts, look.why),
-            )
-            for look in looks
-        ]
-        await self._engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, seen, due, attempts, why)"
-                " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
-                " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen, attempts = excluded.attempts,"
-                " due = CASE WHEN work.generation > excluded.seen THEN work.due ELSE excluded.due END,"
-                " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END",
-                rows,
-            )
-        )
-
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
-        rows = await self._engine.read(lambda sql: sql.run(_WORK_ROWS))
-        return {work.owner: work for work in map(_work, rows)}
+    async def read(self, job: Job[T]) -> T:
+        """Run a reading job beside the writer; it sees every write whose await has returned."""
+        self._check_open()
+        return await asyncio.wrap_future(self._reader.submit(self._read_now, job))
 
     async def written_elsewhere(self) -> int:
-        """A number that is another one after a process beside this one wrote something."""
-        return await self._engine.written_elsewhere()
+        """A number that is another one after another process wrote: SQLite's data_version.
 
-    # Approvals and revocations
+        It leaves out what its own connection wrote, so it is asked of the one that writes for us.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._writer.submit(self._data_version))
 
-    async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
-        """Keep a yes."""
-        entries = self._entries(events)
+    def _data_version(self) -> int:
+        try:
+            return int(self._write_connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
 
-        def job(sql: Sql) -> None:
-            self._keep_approval(approval, sql)
-            self._write_events(entries, approval.at, sql)
+    async def close(self) -> None:
+        """Finish what is under way and let go of the file. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._shut)
+            self._hold.release()
 
-        await self._engine.write(job)
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store {self._path} is closed already")
 
-    async def approvals(self, now: datetime) -> dict[str, Approval]:
-        """Those not expired, by subject."""
+    def _shut(self) -> None:
+        self._writer.shutdown()
+        self._reader.shutdown()
+        self._read_connection.close()
+        self._write_connection.close()
 
-        def job(sql: Sql) -> dict[str, Approval]:
-            contents = [
-                content
-                for (content,) in sql.run(
-                    "SELECT content FROM approval WHERE expires_at IS NULL OR expires_at > $1",
-                    _microseconds(now),
-                )
-            ]
-            kept = _with_texts([_approval.decode(content) for content in contents], contents, sql)
-            return {approval.subject: approval for approval in kept}
+    def _read_now(self, job: Job[T]) -> T:
+        try:
+            return _run(job, self._read_connection)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
 
-        return await self._engine.read(job)
+    def _commit_group(self) -> None:
+        """Commit all jobs that wait. Submitted once for each job, so that none is left; most find nothing to do."""
+        group = [self._jobs.popleft() for _ in range(min(_GROUP, len(self._jobs)))]
+        group = [(job, future) for job, future in group if future.set_running_or_notify_cancel()]
+        if not group:
+            return
+        connection = self._write_connection
+        results: list[tuple[Future[Any], Any]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job, future in group:
+                try:
+                    results.append((future, _within_savepoint(connection, job)))
+                except Exception as error:
+                    if not connection.in_transaction:  # SQLite gave up all of it, such as on a full disk
+                        raise
+                    future.set_exception(self._told(error))
+            connection.execute("COMMIT")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(self._told(error))
+        else:
+            for future, result in results:
+                future.set_result(result)
 
-    async def revoke(self, event: GrantRevoked, at: datetime) -> Revocation:
-        """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
-        entries = self._entries([event])
-        await self._engine.write(partial(self._write_events, entries, at))
-        return Revocation(canonical.digest_bytes(entries[0].body), at, event)
-
-    async def revocations(self) -> list[Revocation]:
-        """Those that still subtract, oldest first."""
-
-        def job(sql: Sql) -> list[Revocation]:
-            rows = sql.run("SELECT digest, at, content, waits FROM revocation ORDER BY at, digest")
-            masked = [_revocation.decode(content) for _, _, content, _ in rows]
-            events = _with_texts(masked, [content for _, _, content, _ in rows], sql)
-            return [
-                Revocation(digest, _instant(at), event, waits)
-                for (digest, at, _, waits), event in zip(rows, events, strict=True)
-            ]
-
-        return await self._engine.read(job)
-
-    async def note_revocations(self, waits: Mapping[str, str]) -> None:
-        """Keep, by digest, why revocations stand in no commit yet."""
-        rows = list(waits.items())
-        await self._engine.write(
-            lambda sql: sql.run_many("UPDATE revocation SET waits = $2 WHERE digest = $1", rows)
-        )
-
-    # What git told
-
-    async def provenance(self, sources: Iterable[str]) -> dict[str, Provenance]:
-        """Who brought these declarations to their present form, where it is known."""
-        wanted = list(sources)
-
-        def job(sql: Sql) -> dict[str, Provenance]:
-            rows = sql.run_in("SELECT source, content FROM provenance WHERE source IN", wanted)
-            masked = [_provenance.decode(content) for _, content in rows]
-            found = _with_texts(masked, [content for _, content in rows], sql)
-            return {source: provenance for (source, _), provenance in zip(rows, found, strict=True)}
-
-        return await self._engine.read(job)
-
-    async def provenance_until(self) -> str:
-        """The commit up to which provenance was read; empty if never."""
-        return await self._engine.read(partial(_meta, "provenance-until"))
-
-    async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
-        """Store provenance read up to a commit, in one transaction."""
-        forgotten = [(source,) for source in gone]
-
-        def job(sql: Sql) -> None:
-            for source, provenance in rows.items():
-                masked, texts = record.masked(provenance, self._key)
-                sql.run_many(_KEEP_PERSONAL, texts.items())
-                sql.run(
-                    "INSERT INTO provenance (source, content) VALUES ($1, $2)"
-                    " ON CONFLICT (source) DO UPDATE SET content = excluded.content",
-                    *(source, canonical.encode(masked)),
-                )
-            sql.run_many("DELETE FROM provenance WHERE source = $1", forgotten)
-            sql.run(_KEEP_META, "provenance-until", until)
-
-        await self._engine.write(job)
-
-    async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
-        """Cached parse results by git blob id."""
-        wanted = list(blob_ids)
-        return await self._engine.read(
-            lambda sql: dict(sql.run_in("SELECT blob_id, content FROM parsed WHERE blob_id IN", wanted))
-        )
-
-    async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
-        """Cache parse results by git blob id."""
-        await self._engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO parsed (blob_id, content) VALUES ($1, $2)"
-                " ON CONFLICT (blob_id) DO UPDATE SET content = excluded.content",
-                rows.items(),
-            )
-        )
-
-    def _entries(self, events: Sequence[Event]) -> list[_Entry]:
-        """Encoded before anything is written: what cannot be recorded raises here."""
-        return [_Entry(event, *record.encode(event, self._key)) for event in events]
-
-    def _write_events(self, entries: Sequence[_Entry], at: datetime, sql: Sql) -> None:
-        """Add to the journal and to the views that are made from it, in the transaction under way."""
-        ((sequence, number),) = sql.run(
-            "SELECT (SELECT coalesce(max(sequence), 0) FROM journal),"
-            " (SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1)",
-            self._writer,
-        )
-        for count, (event, body, texts) in enumerate(entries, 1):
-            sql.run(
-                "INSERT INTO journal (sequence, writer, number, at, body) VALUES ($1, $2, $3, $4, $5)",
-                *(sequence + count, self._writer, number + count, _microseconds(at), body),
-            )
-            sql.run_many(_KEEP_PERSONAL, texts.items())
-            match event:
-                case StepIntended():
-                    sql.run(
-                        "INSERT INTO open_step (digest, sequence) VALUES ($1, $2)"
-                        " ON CONFLICT (digest) DO NOTHING",
-                        *(event.digest, sequence + count),
-                    )
-                case StepConcluded() if event.outcome != "unsure":
-                    sql.run("DELETE FROM open_step WHERE digest = $1", event.digest)
-                case OrganizationAccepted():
-                    lapsed = [(digest,) for digest in event.lapsed]
-                    sql.run_many("DELETE FROM revocation WHERE digest = $1", lapsed)
-                case ApprovalGiven():
-                    self._keep_approval(event.approval, sql)
-                case GrantRevoked():
-                    sql.run(
-                        "INSERT INTO revocation (digest, at, content) VALUES ($1, $2, $3)"
-                        " ON CONFLICT (digest) DO NOTHING",
-                        *(canonical.digest_bytes(body), _microseconds(at), body),
-                    )
-
-    def _keep_approval(self, approval: Approval, sql: Sql) -> None:
-        masked, texts = record.masked(approval, self._key)
-        sql.run_many(_KEEP_PERSONAL, texts.items())
-        expires_at = approval.expires_at and _microseconds(approval.expires_at)
-        sql.run(
-            "INSERT INTO approval (subject, expires_at, content) VALUES ($1, $2, $3)"
-            " ON CONFLICT (subject) DO UPDATE SET"
-            " expires_at = excluded.expires_at, content = excluded.content",
-            *(approval.subject, expires_at, canonical.encode(masked)),
-        )
+    def _told(self, error: Exception) -> Exception:
+        return explained(error, self._path) if isinstance(error, sqlite3.Error) else error
 
 
-_KEEP_BLOB = "INSERT INTO blob (digest, content) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
-_KEEP_PERSONAL = "INSERT INTO personal (mark, text) VALUES ($1, $2) ON CONFLICT (mark) DO NOTHING"
-_KEEP_META = (
-    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-_OWNER_ROWS = (
-    "SELECT owner.owner, blob.content, commit_id, held,"
-    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
-    " FROM owner JOIN blob ON blob.digest = owner.intent"
-)
-_WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why FROM work"
+def explained(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """The error in words for people, with what to do."""
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    for beginning, message, advice in _EXPLAINED:
+        if name.startswith(beginning):
+            return StoreError(message.format(path=path), advice.format(path=path))
+    return StoreError(f"the store {path} failed: {error} ({name})")
 
 
-def _span(platform: str) -> tuple[str, str]:
-    """What the owners of a platform lie between, or all owners."""
-    return (f"{platform}/", f"{platform}0") if platform else ("", "\U0010ffff")
-
-
-def _work(row: Row) -> Work:
-    owner, generation, seen, due, attempts, why = row
-    return Work(parse_owner(owner), generation, seen, None if due is None else _instant(due), attempts, why)
-
-
-def _journal_key(sql: Sql) -> bytes:
-    """The key of all marks of this store, made when it is first asked for."""
-    key = _meta("journal-key", sql)
-    if not key:
-        key = secrets.token_hex(32)
-        sql.run(_KEEP_META, "journal-key", key)
-    return bytes.fromhex(key)
-
-
-def _meta(name: str, sql: Sql) -> str:
-    rows = sql.run("SELECT value FROM meta WHERE name = $1", name)
-    return rows[0][0] if rows else ""
-
-
-def _read_journal(after: int, sql: Sql) -> list[Recorded]:
-    rows = sql.run(
-        "SELECT sequence, writer, number, at, body, chain FROM journal"
-        " WHERE sequence > $1 ORDER BY sequence LIMIT $2",
-        *(after, _BATCH),
-    )
-    return [_recorded(row) for row in rows]
-
-
-def _link_some(sql: Sql) -> int:
-    """Link the oldest records that have no link; how many there were, _BATCH at most."""
-    last = sql.run("SELECT sequence, chain FROM journal WHERE chain <> '' ORDER BY sequence DESC LIMIT 1")
-    sequence, previous = last[0] if last else (0, chain.GENESIS)
-    links = []
-    records = _read_journal(sequence, sql)
-    for recorded in records:
-        previous = chain.link(previous, recorded)
-        links.append((recorded.sequence, previous))
-    sql.run_many("UPDATE journal SET chain = $2 WHERE sequence = $1", links)
-    return len(records)
-
-
-def _read_open_steps(sql: Sql) -> list[tuple[str, Step]]:
-    bodies = [
-        body
-        for (body,) in sql.run(
-            "SELECT body FROM journal JOIN open_step ON open_step.sequence = journal.sequence"
-            " ORDER BY journal.sequence"
-        )
-    ]
-    masked = [_intended.decode(body) for body in bodies]
-    return [(event.digest, event.step) for event in _with_texts(masked, bodies, sql)]
-
-
-def _recorded(row: Row) -> Recorded:
-    sequence, writer, number, at, body, its_chain = row
-    try:
-        return Recorded(sequence, writer, number, _instant(at), body, its_chain)
-    except OverflowError as error:
-        raise StoreError(
-            f"journal record {sequence} was edited: its instant lies outside the calendar",
-            "restore the store from a backup",
-        ) from error
-
-
-def _read_personal(marks: list[str], sql: Sql) -> dict[str, str]:
-    return dict(sql.run_in("SELECT mark, text FROM personal WHERE mark IN", marks))
-
-
-def _with_texts(masked: list[_T], contents: list[bytes], sql: Sql) -> list[_T]:
-    """The values with their texts put back in, all texts read at once."""
-    texts = _read_personal([mark for content in contents for mark in record.marks(content)], sql)
-    return [record.unmasked(value, texts) for value in masked]
-
-
-def _read_owners(after: str, until: str, sql: Sql) -> list[OwnerRow]:
-    rows = sql.run(
-        f"{_OWNER_ROWS} WHERE owner.owner > $1 AND owner.owner < $2 ORDER BY owner.owner LIMIT $3",
-        *(after, until, _BATCH),
-    )
-    return [_owner_row(row) for row in rows]
-
-
-def _owner_row(row: Row) -> OwnerRow:
+_EXPLAINED = (
+    ("SQLITE_NOTADB", "{path} is no database", "name another file, or move this one away"),
     (
-        owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks,
-    ) = row  # fmt: skip
-    return OwnerRow(
-        parse_owner(owner),
-        AcceptedIntent(_intent.decode(intent), commit, _held.decode(held)),
-        Status(
-            applied,
-            directory,
-            None if applied_at is None else _instant(applied_at),
-            None if observed_at is None else _instant(observed_at),
-            steps_left,
-            _ours.decode(ours),
-            waits,
-            _remarks.decode(remarks),
-        ),
-    )
+        "SQLITE_CORRUPT",
+        "the store {path} is damaged",
+        "restore it from a backup, then run `hanse journal verify`",
+    ),
+    ("SQLITE_FULL", "no space is left for the store {path}", "free some space on its disk, then go on"),
+    (
+        "SQLITE_READONLY",
+        "the store {path} cannot be written",
+        "make the file and its folder writable for this user",
+    ),
+    (
+        "SQLITE_PERM",
+        "the store {path} may not be opened",
+        "make the file and its folder writable for this user",
+    ),
+    (
+        "SQLITE_CANTOPEN",
+        "the store {path} cannot be opened",
+        "make the file and its folder writable for this user",
+    ),
+    (
+        "PermissionError",
+        "the store {path} may not be opened",
+        "make the file and its folder writable for this user",
+    ),
+    ("SQLITE_BUSY", "the store {path} is being written by another process", "try again once that is done"),
+    (
+        "SQLITE_IOERR",
+        "the disk under the store {path} failed",
+        "check the disk, then run `hanse journal verify`",
+    ),
+)
 
 
-def _status_values(status: Status) -> Row:
-    """In the order of the columns."""
-    return (
-        status.applied,
-        status.directory,
-        status.applied_at and _microseconds(status.applied_at),
-        status.observed_at and _microseconds(status.observed_at),
-        status.steps_left,
-        canonical.encode(status.ours),
-        status.waits,
-        canonical.encode(status.remarks),
-    )
+def _named(values: Sequence[object]) -> dict[str, object]:
+    return {str(number): value for number, value in enumerate(values, 1)}
 
 
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+def _prepare(path: Path) -> None:
+    """Make the folder and the file with modes that keep others out: it holds what is known of people."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder", "name a file in it")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise StoreError(
+                f"the store {path} lies on a file system without shared memory", "use a local disk"
+            )
+        connection.execute("PRAGMA synchronous = FULL")  # a commit that returned survives a loss of power
+        connection.execute("PRAGMA secure_delete = ON")  # an erased text is not left in free pages
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _within_savepoint(connection: sqlite3.Connection, job: Job[T]) -> T:
+    connection.execute("SAVEPOINT job")
+    try:
+        result = _run(job, connection)
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        raise
+    connection.execute("RELEASE job")
+    return result
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Run the migrations that the file has not seen, each in one transaction with the version it leads to."""
+    known = database.migrations()
+    while (version := _version(connection, path)) < len(known):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection, path) == version:  # else another process was faster
+                _take_step(connection, path, version, known[version])
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    database.check(str(path), _tables(connection), version, known)
+
+
+def _take_step(connection: sqlite3.Connection, path: Path, version: int, statements: list[str]) -> None:
+    try:
+        for statement in statements:
+            connection.execute(statement)
+        Statements(connection).run(database.SET_VERSION, str(version + 1))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_ERROR":
+            raise
+        raise database.not_migrated(str(path), version + 1, error) from error
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    tables = _tables(connection)
+    try:
+        rows = connection.execute(database.HAS_VERSION).fetchall() if "meta" in tables else []
+    except sqlite3.OperationalError:  # its columns are others
+        rows = []
+    return database.version(str(path), tables, str(rows[0][0]) if rows else None)

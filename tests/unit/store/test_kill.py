@@ -15,17 +15,17 @@ import pytest
 
 from hanse.journal import chain
 from hanse.journal.events import PassStarted
-from hanse.store import SqliteStore
+from hanse.store import open_store
+from postgresql_server import PostgresqlServer
 from store_conformance import all_of, events_of
 
 WRITER = """
 import asyncio, os, sys
 from datetime import UTC, datetime
-from pathlib import Path
 from hanse.journal.events import PassStarted
-from hanse.store import SqliteStore
+from hanse.store import open_store
 
-store = SqliteStore.open(Path(sys.argv[1]))
+store = open_store(sys.argv[1])
 offset = int(sys.argv[2])
 
 async def task(number):
@@ -43,9 +43,9 @@ asyncio.run(main())
 """
 
 
-def killed_writer(path: Path, offset: int, seconds: float) -> set[int]:
+def killed_writer(home: str, offset: int, seconds: float) -> set[int]:
     """What a writer said was written, before it was killed so many seconds after its first word."""
-    command = [sys.executable, "-c", WRITER, str(path), str(offset)]
+    command = [sys.executable, "-c", WRITER, home, str(offset)]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE) as process,
         selectors.DefaultSelector() as selector,
@@ -67,16 +67,23 @@ def killed_writer(path: Path, offset: int, seconds: float) -> set[int]:
     return set(map(int, lines))
 
 
+@pytest.fixture(params=["a file", "PostgreSQL"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "a file":
+        return str(tmp_path / "hanse.db")
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return server.new_store()
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_every_acknowledged_event_is_there_after_a_kill(tmp_path: Path, seed: int) -> None:
-    path = tmp_path / "hanse.db"
+def test_every_acknowledged_event_is_there_after_a_kill(home: str, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 — when to kill, no secret
     acknowledged: set[int] = set()
-    for turn in range(3):  # each on the file that the kill before left
-        acknowledged |= killed_writer(path, turn * 1_000_000, chance.uniform(0.01, 0.4))
+    for turn in range(3):  # each on what the kill before left
+        acknowledged |= killed_writer(home, turn * 1_000_000, chance.uniform(0.01, 0.4))
 
     async def check() -> None:
-        store = SqliteStore.open(path)
+        store = open_store(home)
         await store.chain()
         recorded = await all_of(store.journal())
         events = await events_of(store)

@@ -22,7 +22,7 @@ from hanse.journal import chain, record
 from hanse.journal.events import ApprovalGiven
 from hanse.model import Personal, Refused, Tenant
 from hanse.ports.store import Store, StoreError
-from hanse.store import SqliteStore, engine
+from hanse.store import SqliteStore, database, sqlite
 from store_conformance import (
     BLOBS,
     NOW,
@@ -55,6 +55,12 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     opened = SqliteStore.open(path)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def beside(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(path) as other:
+        yield other
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +168,7 @@ async def test_erased_texts_leave_the_chain_whole_and_the_file(store: SqliteStor
     await store.revoke(a_revocation(), NOW)
     await store.chain()
     assert holds(path, b"ben@example.org")
-    await store._engine.write(lambda sql: sql.run("DELETE FROM personal"))
+    await store.engine.write(lambda sql: sql.run("DELETE FROM personal"))
     recorded = await all_of(store.journal())
     assert chain.verify(recorded) == []
     assert await store.personal(record.marks(recorded[0].body)) == {}
@@ -270,7 +276,7 @@ def test_a_file_that_may_not_be_written_is_refused(mode: int) -> None:
 
 async def test_a_full_disk_is_told_and_nothing_is_lost(store: SqliteStore) -> None:
     await store.append([started(1)], NOW)
-    connection = store._engine._write_connection
+    connection = store.engine._write_connection
     connection.execute("PRAGMA max_page_count = 10")  # SQLite answers as it does when the disk is full
     with pytest.raises(StoreError, match="no space") as caught:
         await asyncio.gather(*(store.append([intended(a_step(f"u-{n}"))] * 50, NOW) for n in range(8)))
@@ -285,7 +291,7 @@ async def test_a_full_disk_is_told_and_nothing_is_lost(store: SqliteStore) -> No
 async def test_a_database_held_by_a_stranger_is_told_and_can_be_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     async with opened(path) as store:
         await store.append([started(1)], NOW)
         with raw(path) as connection:
@@ -324,8 +330,8 @@ async def test_owners_of_a_store_of_the_first_version_are_there_and_nobody_has_l
 def test_a_migration_that_fails_leaves_nothing_and_is_run_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements = engine._statements
-    monkeypatch.setattr(engine, "_statements", lambda script: [*statements(script), "SELECT * FROM nothing"])
+    statements = database.statements
+    monkeypatch.setattr(database, "statements", lambda script: [*statements(script), "SELECT * FROM nothing"])
     with pytest.raises(StoreError):
         SqliteStore.open(path)
     with raw(path) as connection:
@@ -404,7 +410,7 @@ def test_a_hold_ends_with_the_process_however_it_ends(path: Path) -> None:
 
 async def test_writes_of_many_tasks_share_commits(store: SqliteStore) -> None:
     commits: list[str] = []
-    store._engine._write_connection.set_trace_callback(
+    store.engine._write_connection.set_trace_callback(
         lambda statement: commits.append(statement) if statement == "COMMIT" else None
     )
     await asyncio.gather(*(store.append([started(number)], NOW) for number in range(200)))
