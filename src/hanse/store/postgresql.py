@@ -449,7 +449,10 @@ class PostgresqlEngine:
         async with self._appending:
             if self._holds is None:
                 self._shares = shared
-            await self._again(take)
+            try:
+                await self._again(take)
+            finally:
+                self._shares = self._shares and self._holds is not None
 
     async def _take_hold(self, connection: asyncpg.Connection) -> None:
         """Take the hold or keep it. Raises StoreError naming who has it."""
