@@ -327,12 +327,15 @@ class PostgresqlEngine:
             "tcp_keepalives_count": "3",
             "tcp_user_timeout": "11000",
         }
-        connection = await asyncpg.connect(
-            self._address,
-            timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS + CONNECT_SECONDS,
-            server_settings=settings,
-        )
+        try:
+            connection = await asyncpg.connect(
+                self._address,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS + CONNECT_SECONDS,
+                server_settings=settings,
+            )
+        except TimeoutError:
+            raise ConnectionError(f"nobody answered within {CONNECT_SECONDS:g} s") from None
         try:
             _check_server(connection, self._where)
         except BaseException:
@@ -446,7 +449,10 @@ class PostgresqlEngine:
         async with self._appending:
             if self._holds is None:
                 self._shares = shared
-            await self._again(take)
+            try:
+                await self._again(take)
+            finally:
+                self._shares = self._shares and self._holds is not None
 
     async def _take_hold(self, connection: asyncpg.Connection) -> None:
         """Take the hold or keep it. Raises StoreError naming who has it."""

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -61,7 +62,7 @@ async def beside(store: PostgresqlStore, address: str) -> AsyncIterator[Postgres
 
 @asynccontextmanager
 async def opened(address: str) -> AsyncIterator[PostgresqlStore]:
-    store = PostgresqlStore.open(address)
+    store = await asyncio.to_thread(PostgresqlStore.open, address)
     try:
         yield store
     finally:
@@ -532,6 +533,91 @@ async def test_a_server_that_does_not_answer_is_given_up_and_asked_again(
                 os.kill(process, signal.SIGCONT)
         await store.append([started(2)], NOW)
         assert await numbers_of(store) == [1, 2]
+
+
+class Between:
+    """A wire between the store and its server, which carries nothing while it is cut; nobody is told."""
+
+    def __init__(self, server: PostgresqlServer, folder: Path) -> None:
+        self.folder = folder
+        self._to = server.folder / ".s.PGSQL.5432"
+        self._carries = asyncio.Event()
+        self._carries.set()
+        self._ways: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def laid(self) -> AsyncIterator[Between]:
+        server = await asyncio.start_unix_server(self._join, self.folder / ".s.PGSQL.5432")
+        async with server:
+            yield self
+            ways = list(self._ways)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            await asyncio.sleep(0)  # what was closed is let go of
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other_reader, other_writer = await asyncio.open_unix_connection(self._to)
+        for one, other in ((reader, other_writer), (other_reader, writer)):
+            way = asyncio.ensure_future(self._carry(one, other))
+            self._ways.add(way)
+            way.add_done_callback(self._ways.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                await self._carries.wait()
+                writer.write(data)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    @asynccontextmanager
+    async def cut(self) -> AsyncIterator[None]:
+        self._carries.clear()
+        yield
+        self._carries.set()
+
+
+async def test_who_is_cut_off_does_nothing_twice_and_others_do_not_wait_for_it(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hanse.store.postgresql.STATEMENT_SECONDS", 3.0)
+    monkeypatch.setattr("hanse.store.postgresql.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("hanse.store.postgresql.STOPPED_SECONDS", 0.5)
+    monkeypatch.setattr("hanse.store.postgresql.PATIENCE_SECONDS", 30.0)
+    address = postgresql.new_store()
+    with tempfile.TemporaryDirectory() as folder:
+        async with Between(postgresql, Path(folder)).laid() as wire:
+            far = address.replace(str(postgresql.folder), folder)
+            async with opened(far) as store, opened(address) as near:
+                await store.hold(shared=True)
+                await near.hold(shared=True)
+                written: list[int] = []
+
+                async def task(number: int) -> None:
+                    for count in range(60):
+                        await store.append([started(number * 1000 + count)], NOW)
+                        written.append(number * 1000 + count)
+
+                async def cut_often() -> None:
+                    for seconds in (0.5, 4.5, 0.5):  # the second is longer than anybody waits for an answer
+                        await asyncio.sleep(0.05)
+                        async with wire.cut():
+                            await asyncio.sleep(0.1)
+                            await near.append([started(99_000)], NOW)
+                            await asyncio.sleep(seconds)
+
+                async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                    for job in (cut_often(), *map(task, range(4))):
+                        group.create_task(job)
+                numbers = [number for number in await numbers_of(near) if number < 99_000]
+                assert sorted(numbers) == sorted(written)
+                assert len(written) == 240
+                recorded = await all_of(near.journal())
+                assert whole([r.sequence for r in recorded])
+                assert whole([r.number for r in recorded if r.writer == store.engine.writer])
 
 
 # Refusals
