@@ -31,7 +31,7 @@ from hanse.ports.platform import (
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
 from hanse.ports.store import Index, StoreError
-from hanse.ports.transport import Call, NotAllowed, Reply, Transport
+from hanse.ports.transport import Call, NotAllowed, Reply, Traffic, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
 if TYPE_CHECKING:
@@ -197,9 +197,12 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
         Path(_beside(folder, config.store)) if config.store else _data_folder() / "hanse.db"
     )
     connected: list[tuple[Platform, Transport]] = []
+    traffic = Traffic()
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
-        transports = {name: _transport(config, platform) for name, platform in settings.platforms.items()}
+        transports = {
+            name: _transport(config, platform, traffic) for name, platform in settings.platforms.items()
+        }
         platforms = _platforms(settings, lambda platform: transports[platform.name])
         connected.extend((platform, transports[name]) for name, platform in platforms.items())
         return platforms
@@ -221,6 +224,7 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
             operator(),
             root,
             let_go=let_go,
+            traffic=traffic,
         )
     finally:
         for _, transport in connected:
@@ -240,7 +244,7 @@ def _platforms(
     }
 
 
-def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
+def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic) -> Transport:
     """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
     from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
 
@@ -248,7 +252,10 @@ def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
         inner = vendors()[platform.vendor].connect(bound(config, platform))
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
-    return Metered(RateBudget(inner, platform.pace.requests_per_second, platform.pace.concurrency))
+    metered = Metered(inner, platform=platform.name, traffic=traffic)
+    budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
+    traffic.budgets[platform.name] = budget
+    return budget
 
 
 class _Offline:

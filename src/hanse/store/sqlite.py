@@ -30,7 +30,7 @@ from hanse.journal.events import (
 )
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Head, OwnerRow, Status, StoreError, Work
+from hanse.ports.store import Backlog, Head, OwnerRow, Status, StoreError, Work
 from hanse.store.engine import Engine, Row, Sql
 from hanse.store.hold import Hold
 
@@ -285,6 +285,20 @@ class SqliteStore:
         """All of it, for people."""
         rows = await self._engine.read(lambda sql: sql.run(_WORK_ROWS))
         return {work.owner: work for work in map(_work, rows)}
+
+    async def backlog(self, now: datetime) -> dict[str, Backlog]:
+        """By platform, how much there is to be looked at."""
+        rows = await self._engine.read(
+            lambda sql: sql.run(
+                "SELECT platform, count(CASE WHEN due <= $1 THEN 1 END), min(CASE WHEN due <= $1 THEN due END),"
+                " count(CASE WHEN attempts > 0 THEN 1 END) FROM work GROUP BY platform",
+                _microseconds(now),
+            )
+        )
+        return {
+            platform: Backlog(due, None if oldest is None else _instant(oldest), retried)
+            for platform, due, oldest, retried in rows
+        }
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
