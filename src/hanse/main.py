@@ -36,11 +36,14 @@ from hanse.service.estate import Estate, Language, Trouble, bound
 
 if TYPE_CHECKING:
     from hanse.git import Repository
+    from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
 
+SHORTEST_SECRET = 16
+"""Characters of a webhook's secret; a shorter one can be guessed."""
 WATCH_MS = 200
 """How long `edits` waits for a change before it looks whether it is still wanted."""
 
@@ -66,6 +69,7 @@ def joined() -> Joined:
         new_repository,
         operator,
         config_folder,
+        open_listening,
         troubles,
     )
 
@@ -230,6 +234,39 @@ async def open_estate(path: str | None) -> AsyncIterator[Estate]:
         for _, transport in connected:
             await transport.close()
         await store.close()
+
+
+@asynccontextmanager
+async def open_listening(
+    path: str | None, estate: Estate, serving: Serving, told: Callable[[ServeNews], None]
+) -> AsyncIterator[Callable[[ServeNews], None]]:
+    """Answer over HTTP until the end of the block, if the server configuration says where. Raises Trouble."""
+    if not estate.config.http.listen:
+        yield lambda news: None
+        return
+    from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+
+    _, folder = _config(path)
+    files = msgspec.structs.asdict(estate.config.http.hooks)
+    secrets = {forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file}
+    async with listening(estate, serving, secrets, told) as hear:
+        yield hear
+
+
+def _secret(file: Path) -> bytes:
+    """The secret in a file, without the line's end. Raises Trouble."""
+    try:
+        found = file.read_bytes().strip()
+    except OSError as error:
+        raise Trouble(
+            f"cannot read the secret {file}: {error.strerror}", "server.yaml names it under `http.hooks`"
+        ) from error
+    if len(found) < SHORTEST_SECRET:
+        raise Trouble(
+            f"the secret in {file} has fewer than {SHORTEST_SECRET} characters",
+            f"make one with `openssl rand -hex 32 > {file}`, and give it to the forge",
+        )
+    return found
 
 
 def _platforms(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
-from hanse.cli.session import OK, count, run, safe_json
+from hanse.cli.session import OK, config, count, joined, run, safe_json
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
 from hanse.ports.transport import Called
@@ -33,7 +34,7 @@ from hanse.reconcile.news import (
 )
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
-from hanse.service.serve import Began, Found, Judged, ServeNews, Serving, Wrote
+from hanse.service.serve import Began, Found, Judged, Listening, ServeNews, Serving, Wrote
 
 
 @click.command()
@@ -60,6 +61,7 @@ def command(ctx: click.Context, log: str, as_json: bool) -> None:
         names = Names((), {}, {kind.name: kind.subject for kind in kinds if kind.subject})
 
         def told(news: ServeNews) -> None:
+            hear(news)
             try:
                 if as_json or log == "json":
                     _write_json(news, estate.now())
@@ -70,6 +72,10 @@ def command(ctx: click.Context, log: str, as_json: bool) -> None:
                     unheard.append("nobody reads any more what is told")
                     serving.stop()
 
+        def deaf(news: ServeNews) -> None:
+            """Nobody counts yet."""
+
+        hear: Callable[[ServeNews], None] = deaf
         serving = Serving(estate, told)
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -87,7 +93,8 @@ def command(ctx: click.Context, log: str, as_json: bool) -> None:
         for number in signals:
             loop.add_signal_handler(number, stop)
         try:
-            await serving.run()
+            async with joined(ctx).listening(config(ctx), estate, serving, told) as hear:
+                await serving.run()
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
@@ -109,6 +116,8 @@ def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911, PLR09
     match news:
         case Called() | Looking() | Settled() | Found():
             return []
+        case Listening(address):
+            return [Text(f"answers at {plain(address)}", style="dim")]
         case Began(commit, platforms):
             text = f"keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
             return [Text(text, style="bold")]

@@ -20,7 +20,10 @@ from hanse.ports.store import Index
 from hanse.service.estate import Estate, Language
 
 if TYPE_CHECKING:  # it brings much along that few commands need
+    from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
+
+    Hear = Callable[[ServeNews], None]
 
 OK, ERROR, CHANGES = 0, 1, 2
 
@@ -47,6 +50,8 @@ class Joined:
     """The account that runs the command."""
     config_folder: Callable[[], Path]
     """Where the user's server.yaml is looked for."""
+    listening: Callable[[str | None, Estate, Serving, Hear], AbstractAsyncContextManager[Hear]]
+    """Answers over HTTP, if the server configuration says where; what it yields is to be told what happens."""
     troubles: tuple[type[Exception], ...]
     """Exceptions that are meant for people, with a text and an `advice`."""
 

@@ -50,6 +50,12 @@ class Began(Item, frozen=True):
     platforms: tuple[str, ...]
 
 
+class Listening(Item, frozen=True):
+    """Requests over HTTP are answered."""
+
+    address: str
+
+
 class Found(Item, frozen=True):
     """The head of the branch is another commit than before."""
 
@@ -77,7 +83,7 @@ class Wrote(Item, frozen=True):
     what: str
 
 
-ServeNews = News | Called | Began | Found | Judged | Wrote
+ServeNews = News | Called | Began | Found | Judged | Wrote | Listening
 
 
 @dataclass(frozen=True)
