@@ -18,6 +18,7 @@ from bench import (
     kubernetes_estate,
     kubernetes_serve,
     kubernetes_sweep,
+    merge,
     plan_make,
     policies,
     sweep,
@@ -34,7 +35,7 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "validate", "grants", "plan_make", "policies", *KEYSTONE, *KUBERNETES)
+NAMES = ("help", "validate", "grants", "plan_make", "policies", "merge", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -61,6 +62,8 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "policies" in names:
         tell("policies alone")
         rows += policies.run(quick=quick)
+    if "merge" in names:
+        rows += await merge.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():
