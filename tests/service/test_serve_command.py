@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -16,6 +17,7 @@ import sys
 import termios
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -276,3 +278,35 @@ def _read_until(terminal: int, words: str) -> str:
         if select.select([terminal], [], [], 0.5)[0]:
             written += os.read(terminal, 65536).decode(errors="replace")
     return written
+
+
+def test_where_it_is_told_to_listen_it_says_where_it_answers(applied: World) -> None:
+    applied.write_config(more='http: {listen: "127.0.0.1:0"}\n')
+    answers: list[bytes] = []
+
+    def asks() -> bool:
+        written = getattr(getattr(sys.stdout, "buffer", None), "getvalue", bytes)()  # the runner's own buffer
+        if not (found := re.search(rb"answers at (http://127\.0\.0\.1:\d+)\n", written)):
+            return False
+        with urllib.request.urlopen(f"{found[1].decode()}/healthz", timeout=5) as reply:  # noqa: S310
+            answers.append(reply.read())
+        return True
+
+    result = served(applied, asks)
+    assert result.exit_code == 0
+    assert answers == [b"ok\n"]
+
+
+def test_where_it_cannot_listen_it_says_what_to_do(applied: World) -> None:
+    applied.write_config(more='http: {listen: "8080"}\n')
+    result = applied.run("serve")
+    assert result.exit_code == 1
+    assert "no HOST:PORT" in result.output
+
+
+def test_what_answers_is_loaded_only_where_it_is_switched_on() -> None:
+    text = (
+        "import sys, hanse.main, hanse.cli.serve; print({'aiohttp', 'prometheus_client'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
+    assert found.stdout == "set()\n"
