@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import sys
 import time
 
@@ -98,6 +99,9 @@ def main() -> int:
         parser.error(
             "there is no kube-apiserver: `make counterparts` builds it; or name benchmarks without k8s_"
         )
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # else each start of a command would compile its imports anew
     gc.set_threshold(100_000)  # as the command `hanse` does; the yardsticks in this process gain by it too
     rows = asyncio.run(measure(names, quick=options.quick))
     print(json.dumps([plain(row) for row in rows], indent=2) if options.json else table(rows))

@@ -4,10 +4,22 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import kubernetes_server
-import yaml_language_server
+import npm
 from hanse.demo import keystone as starter
+
+GIT = {"core.fsync": "none", "gc.auto": "0", "maintenance.auto": "false"}
+"""For all git of the tests: what is written for one test waits for no disk and is never tidied up."""
+for number, (name, value) in enumerate(GIT.items()):
+    os.environ |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+os.environ["GIT_CONFIG_COUNT"] = str(len(GIT))
+
+settings.register_profile("any-load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(
+    "any-load"
+)  # how fast examples come says how busy the machine is, and nothing of a promise
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +52,10 @@ def _is_asked_for(item: pytest.Item) -> bool:
     """Whether the whole is asked for, or a class names the test in `always`, or names nothing there.
 
     A module that says `real_kubernetes` is about the real one, and says nothing of the simulator; one that says
-    `real_language_server` needs npm.
+    `from_npm` asks a program that npm brings.
     """
     module = getattr(item, "module", None)
-    if getattr(module, "real_language_server", False) and not yaml_language_server.is_asked_for():
+    if getattr(module, "from_npm", False) and not npm.is_asked_for():
         return False
     if getattr(module, "real_kubernetes", False) and not kubernetes_server.REAL:
         return False

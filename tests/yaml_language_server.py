@@ -1,57 +1,26 @@
-"""The YAML language server that editors use, spoken to as an editor does: over its standard input and output.
-
-npm installs what counterparts/yaml-language-server locks, once, into the user's cache folder.
-"""
+"""The YAML language server that editors use, spoken to as an editor does: over its standard input and output."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from hanse.demo import kubernetes
+import npm
 
-LOCKED = Path(__file__).parents[1] / "counterparts/yaml-language-server"
 MOST_SECONDS = 240
 """Of one server's life; after that a test that still waits for it fails."""
-
-
-def is_asked_for() -> bool:
-    """Whether tests may expect it: where there is npm, and where everything has to be there."""
-    return shutil.which("npm") is not None or os.environ.get("CI") == "true"
-
-
-def installed() -> Path:
-    """Its program, installed on the first call. Several processes may call at once: one installs, the others wait."""
-    files = [LOCKED / "package.json", LOCKED / "package-lock.json"]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    folder = kubernetes.cache() / f"yaml-language-server-{digest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            for path in files:
-                shutil.copy(path, folder)
-            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-            subprocess.run(["npm", "ci", *options], cwd=folder, check=True, timeout=MOST_SECONDS)
-            (folder / "complete").touch()
-    return folder / "node_modules/yaml-language-server/bin/yaml-language-server"
 
 
 @contextlib.contextmanager
 def start(schema: Path) -> Iterator[Editor]:
     """A server that checks every document by this schema, and fetches none."""
-    command = ["node", str(installed()), "--stdio"]
+    program = npm.installed("yaml-language-server") / "yaml-language-server/bin/yaml-language-server"
+    command = ["node", str(program), "--stdio"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         timer = threading.Timer(MOST_SECONDS, process.kill)
         timer.start()

@@ -107,5 +107,5 @@ def read_config(path: str, data: bytes) -> tuple[ServerConfig | None, list[Diagn
         message, _, where = str(problem).partition(" - at `$")
         steps = tuple(part for part in where.rstrip("`").replace("[...]", "").split(".") if part)
         line, column = yaml.locate(data, 0, steps)
-        advice = "docs/server.md shows every field"
+        advice = "`hanse explain server` shows every field"
         return None, [error("server-config", message, advice, Place(path, line, column))]

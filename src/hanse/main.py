@@ -318,11 +318,11 @@ def _config(path: str | None) -> tuple[ServerConfig, Path]:
     except OSError as error:
         raise Trouble(
             f"cannot read {file}: {error.strerror}",
-            "name it with --config or HANSE_CONFIG, or make one with `hanse init`; docs/server.md shows all of it",
+            "name it with --config or HANSE_CONFIG, or make one with `hanse init`; `hanse explain server` shows it",
         ) from error
     config, problems = read_config(str(file), data)
     if config is None:
-        raise Trouble("\n".join(map(render, problems)), "docs/server.md shows every field")
+        raise Trouble("\n".join(map(render, problems)))
     return config, file.parent
 
 

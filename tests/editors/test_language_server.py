@@ -15,7 +15,7 @@ from hanse.desired.schema import schema
 from hanse.main import language
 from yaml_language_server import Editor
 
-real_language_server = True
+from_npm = True
 EXAMPLE = Path(__file__).parents[2] / "src/hanse/demo/example"
 KINDS = language().vocabulary.kinds
 HEAD = "apiVersion: hanse/v1\nkind: Project\n"

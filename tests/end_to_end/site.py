@@ -13,7 +13,10 @@ from typing import Any
 from uuid import uuid4
 
 import openstack  # type: ignore[import-untyped,unused-ignore]
+from click.testing import CliRunner
 
+from hanse import main
+from hanse.cli import cli
 from hanse.demo import keystone as starter
 
 CANARY = "canary-5f0c0a7e9b1d4c2f"
@@ -134,29 +137,44 @@ class Site:
         return [sys.executable, "-m", "hanse", *arguments]
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Nothing of the caller's own clouds."""
-        ours = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("OS_", "HANSE_", "GIT_"))
+    def changes(self) -> dict[str, str | None]:
+        """Of the environment: nothing of the caller's own clouds."""
+        theirs: dict[str, str | None] = {
+            name: None for name in os.environ if name.startswith(("OS_", "HANSE_", "GIT_"))
         }
-        return ours | {
+        return theirs | {
             "OS_CLIENT_CONFIG_FILE": str(self.folder / "clouds.yaml"),
             "HANSE_CONFIG": str(self.folder / "server.yaml"),
         }
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a process."""
+        return {name: value for name, value in (os.environ | self.changes).items() if value is not None}
+
     def hanse(self, *arguments: str, expect: int | None = 0) -> str:
-        """Run it, and give all that it printed. The exit code must be as expected (None: any)."""
+        """Run it, and give all that it printed. The exit code must be as expected (None: any).
+
+        It is the command as main joins it, but in this process, which has imported already what a new one would.
+        """
+        done = CliRunner(env=self.changes).invoke(cli, [*arguments], obj={"joined": main.joined()})
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return self._said(done.output, done.exit_code, expect)
+
+    def process(self, *arguments: str, expect: int | None = 0) -> str:
+        """The same in a process of its own, as a person runs it."""
         done = subprocess.run(
             self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False,
             stdin=subprocess.DEVNULL, timeout=120,
         )  # fmt: skip
-        said = done.stdout + done.stderr
+        return self._said(done.stdout + done.stderr, done.returncode, expect)
+
+    def _said(self, said: str, code: int, expect: int | None) -> str:
         assert "Traceback" not in said, said
         assert CANARY not in said, said
         assert self.server.admin.password not in said, said
-        assert expect is None or done.returncode == expect, f"exit {done.returncode}:\n{said}"
+        assert expect is None or code == expect, f"exit {code}:\n{said}"
         return said
 
     def first(self) -> str:

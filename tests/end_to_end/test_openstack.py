@@ -20,14 +20,14 @@ def site(tmp_path: Path, keystone: starter.Keystone) -> Site:
 
 
 def test_a_plan_is_exact_and_the_second_one_is_empty(site: Site) -> None:
-    planned = json.loads(site.hanse("plan", "--json", expect=2))
+    planned = json.loads(site.process("plan", "--json", expect=2))
     assert site.find("project", "shop-prod") is None, "a plan changes nothing"
-    site.first()
+    site.process("apply", "--yes", "--first", site.git("rev-parse", "HEAD"))
     assert planned["steps"] == 2 * (1 + 2 + 2 + 3)
     assert site.members("shop-prod-user") == {"person-1@example.org", "person-2@example.org"}
     assert site.members("shop-prod-admin") == {"person-3@example.org"}
-    assert "Nothing to do" in site.hanse("plan")
-    assert "unbroken" in site.hanse("journal", "verify")
+    assert "Nothing to do" in site.process("plan")
+    assert "unbroken" in site.process("journal", "verify")
 
 
 def test_a_reason_names_commit_and_author(site: Site) -> None:
@@ -135,7 +135,7 @@ def test_a_run_that_is_killed_is_looked_up_and_nothing_is_made_twice(site: Site)
     ) as run:
         _wait_until(lambda: site.find("project", "shop-more-1") is not None)
         run.kill()
-    said = site.hanse("apply", "--yes")
+    said = site.process("apply", "--yes")
     assert "everything holds" in said
     assert len(list(site.identity.projects(domain_id=site.domain_id))) == 8
     assert "Nothing to do" in site.hanse("plan")
@@ -160,7 +160,7 @@ def test_ctrl_c_stops_cleanly_and_a_second_run_goes_on(site: Site) -> None:
     events = [json.loads(line)["event"] for line in site.hanse("journal", "--json").splitlines()]
     kinds = [event["type"] for event in events]
     assert kinds.count("step:intended") == kinds.count("step:concluded"), "no step is left in the dark"
-    assert "everything holds" in site.hanse("apply", "--yes")
+    assert "everything holds" in site.process("apply", "--yes")
 
 
 # Bad input and faults

@@ -58,6 +58,7 @@ def test_a_broken_first_commit_is_told_and_nothing_is_done(world: World) -> None
         result = world.run(command)
         assert result.exit_code == 1
         assert "nothing was accepted before" in result.output
+        assert "Nothing to do" not in result.output
     assert world.writes == []
 
 

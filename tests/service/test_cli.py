@@ -67,6 +67,16 @@ def test_the_first_acceptance_needs_a_person_or_the_commits_name(world: World) -
     assert "everything holds" in result.output
 
 
+def test_first_is_told_to_mean_nothing_once_something_is_accepted(applied: World) -> None:
+    head = applied.git("rev-parse", "HEAD")
+    for named in ("deadbeef", head):
+        result = applied.run("apply", "--yes", "--first", named)
+        assert result.exit_code == 0, result.output
+        assert f"--first {named} is left aside" in result.stderr
+        assert f"{head[:8]} is accepted already" in result.stderr
+    assert "left aside" not in applied.run("apply", "--yes").output
+
+
 def test_at_a_terminal_the_first_acceptance_is_asked_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +158,23 @@ def test_status(applied: World) -> None:
     assert applied.run("status", "nothing").exit_code == 1
 
 
+def test_status_says_what_to_do_where_there_is_nothing_to_show(world: World) -> None:
+    told = world.run("status").output
+    assert "nothing accepted yet" in told
+    assert "`hanse plan` shows what would be done" in told
+    assert "waits for" not in told
+    empty = {path: None for path in manifest.FILES if path.startswith(("shop/", "lab/"))}
+    head = world.commit(empty)
+    assert world.run("apply", "--yes", "--first", head).exit_code == 0
+    told = world.run("status").output
+    assert f"accepted {head[:8]}" in told
+    assert "`hanse explain Project.tenants` says how" in told
+    assert "waits for" not in told
+    assert "tenants" in world.run("explain", "Project.tenants").output
+    told = world.run("status", "shop").output
+    assert "nothing that is accepted of shop has a place on a platform" in told
+
+
 def test_a_platform_that_is_away_is_told_and_the_exit_code_is_1(applied: World) -> None:
     applied.faults["south"][:] = [Fault("cut", times=0)]
     result = applied.run("plan")
@@ -193,6 +220,9 @@ def test_troubles_are_two_lines_and_no_traceback(world: World) -> None:
     result = world.run("plan")
     assert result.exit_code == 1
     assert "server.yaml:1:" in result.output
+    assert result.output.count("`hanse explain server` shows every field") == 1
+    assert "brunch" not in world.run("explain", "server").output
+    assert "branch" in world.run("explain", "server.repository").output
     world.config.unlink()
     result = world.run("plan")
     assert result.exit_code == 1

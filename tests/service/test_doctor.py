@@ -19,6 +19,7 @@ from hanse.ports.platform import (
     Vendor,
     Zone,
 )
+from service import manifest
 from service.world import World
 
 
@@ -121,6 +122,26 @@ def test_the_credential_is_the_one_that_the_server_binds(world: World, asked: As
         "! trust: no commit needs a signature, so whoever can push to the repository decides who has access",
         "  docs/trust.md shows how to begin", "It can be used: 0 errors, 2 warnings",
     ]  # fmt: skip
+
+
+def test_trust_that_is_declared_and_not_accepted_yet_is_told_as_that(world: World, asked: Asked) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOASao0fwh/kqOD8Y+D6j+xTEL1OJ/e07B7B57ZfSAZV"
+    trust = f'trust: {{signers: [{{user: u-1, ssh: "{key}"}}]}}\n'
+    commit = world.commit({"organization.yaml": manifest.ORGANIZATION + trust})
+    told = world.run("doctor", "north").stdout
+    assert f"the trust that {commit[:8]} declares counts once accepted" in told
+    assert "docs/trust.md shows how to begin" not in told
+    asyncio.run(world.apply())
+    assert "! trust" not in world.run("doctor", "north").stdout
+
+
+def test_a_command_that_is_advised_stays_in_one_line(
+    world: World, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hanse.cli.render.WIDE", 24)
+    asked.checks = [Check("right", "warning", "too much", "look at `hanse bootstrap memory north`")]
+    lines = world.run("doctor", "north").stdout.splitlines()
+    assert lines[1:3] == ["  look at", "  `hanse bootstrap memory north`"]
 
 
 def test_what_does_not_fit_a_line_goes_on_below_its_beginning(

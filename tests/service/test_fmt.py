@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +123,57 @@ def test_a_folder_outside_any_repository_is_told(tmp_path: Path) -> None:
     result = hanse("fmt", tmp_path)
     assert result.exit_code == 1
     assert "is no git repository" in result.output
+
+
+def filtered(text: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "hanse", "fmt", "-", *options]
+    return subprocess.run(
+        command, input=text, capture_output=True, check=False, env={"PATH": os.environ["PATH"]}
+    )
+
+
+def test_standard_input_is_laid_out_on_standard_output(tmp_path: Path) -> None:
+    told = filtered(UNTIDY.encode())
+    assert (told.returncode, told.stdout, told.stderr) == (0, TIDY.encode(), b"")
+    told = filtered(UNTIDY.replace("\n", "\r\n").encode())
+    assert told.stdout == TIDY.replace("\n", "\r\n").encode()
+    assert filtered(b"").stdout == b""
+    assert (
+        filtered(TIDY.encode(), "--check").returncode,
+        filtered(UNTIDY.encode(), "--check").returncode,
+    ) == (0, 1)
+    assert filtered(UNTIDY.encode(), "--check").stdout == b""
+    assert b"+name: makers\n" in filtered(UNTIDY.encode(), "--diff").stdout
+
+
+def test_what_is_no_sound_yaml_on_standard_input_leaves_standard_output_empty() -> None:
+    told = filtered(b"a: 1\na:   2\n")
+    assert (told.returncode, told.stdout) == (1, b"")
+    assert b"standard input:2:1: left as it is: the key 'a' stands in this mapping already" in told.stderr
+
+
+def test_standard_input_stands_alone(manifest: Path) -> None:
+    for more in (str(manifest), "--json"):
+        result = hanse("fmt", "-", more)
+        assert result.exit_code == 1
+        assert "- stands alone" in result.output
+    assert held(manifest) == FILES
+
+
+def test_json_says_what_came_of_each_file(manifest: Path) -> None:
+    (manifest / "broken.yaml").write_text("a: 1\na:   2\n")
+    for options, written in ((("--check",), False), (("--diff",), False), ((), True)):
+        result = hanse("fmt", manifest, "--json", *options)
+        assert result.exit_code == 1
+        told = json.loads(result.stdout)
+        assert told["written"] is written
+        by_name = {Path(one["path"]).name: one for one in told["files"]}
+        assert {name: one["result"] for name, one in by_name.items()} == {
+            "broken.yaml": "left alone",
+            "makers.yaml": "laid out",
+            "organization.yaml": "as it should be",
+            "production.yaml": "as it should be",
+        }
+        assert (by_name["broken.yaml"]["line"], by_name["broken.yaml"]["column"]) == (2, 1)
+        assert "stands in this mapping already" in by_name["broken.yaml"]["why"]
+    assert held(manifest)["groups/makers.yaml"] == TIDY

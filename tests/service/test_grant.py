@@ -170,6 +170,13 @@ def test_a_role_on_a_workspace_is_granted_too(world: World) -> None:
             "give one of them",
         ),
         (("shop/Trial", "--user", "u-8", "--role", "user"), "'Trial' is not allowed", "1 to 63 of a-z"),
+        (
+            ("trial", "--user", "u-8", "--role", "user"),
+            "unknown workspace 'trial'",
+            "the project shop/trial?",
+        ),
+        (("nowhere", "--user", "u-8", "--role", "user"), "unknown workspace 'nowhere'", "known: lab, shop"),
+        (("shop/trial/x", "--user", "u-8", "--role", "user"), "names no project", "WORKSPACE/PROJECT"),
     ],
 )
 def test_what_cannot_be_granted_is_told_with_a_way_out(
@@ -178,7 +185,15 @@ def test_what_cannot_be_granted_is_told_with_a_way_out(
     output = refused(world, "grant", *arguments, "--reason", "x")
     assert told in output
     assert advice in output
+    assert output.count("error: ") == 1
     assert "grants/" not in output, "nobody has that file"
+
+
+def test_a_project_whose_name_several_workspaces_have_is_asked_back(world: World) -> None:
+    world.commit({"lab/trial.yaml": manifest.project("trial", "lab")})
+    output = refused(world, "grant", "trial", "--user", "u-8", "--role", "user", "--reason", "x")
+    assert "did you mean the project lab/trial or shop/trial?" in output
+    assert output.count("error: ") == 1
 
 
 def test_a_branch_for_review_says_what_to_do_next(world: World) -> None:

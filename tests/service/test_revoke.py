@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from hanse import git
+from hanse import git, main
+from hanse.cli import cli
+from hanse.desired.settings import Settings
 from hanse.journal.events import GrantRevoked
+from hanse.service.accepted import accepted_state
 from hanse.service.estate import Trouble
 from hanse.service.status import status
 from service import manifest
@@ -66,6 +70,13 @@ async def test_what_nobody_holds_cannot_be_revoked(applied: World) -> None:
         await applied.revoke("shop/trial", "u-8")
     with pytest.raises(Trouble, match="no accepted project shop/nothing"):
         await applied.revoke("shop/nothing", "u-3")
+
+
+def test_a_group_without_a_grant_is_not_told_to_name_the_group(applied: World) -> None:
+    output = applied.run("revoke", "shop/trial", "--group", "shop-team", "--reason", "left").output
+    assert "group shop-team has no accepted grant on shop/trial" in output
+    assert "`hanse graph` shows who has which role where" in output
+    assert "--group" not in output
 
 
 def test_the_command_revokes_and_says_what_comes_next(applied: World) -> None:
@@ -244,6 +255,136 @@ def test_a_reason_that_is_no_utf8_is_told_and_nothing_is_half_revoked(granted: W
     assert asyncio.run(not_written(granted)) == []
 
 
+# --- on a workspace and on the organisation -------------------------------------------------------
+
+SHOP_FILE, LAB_FILE = "shop/workspace.yaml", "lab/workspace.yaml"
+ROLES = """\
+{apiVersion: hanse/v1, kind: Role, name: owner, scope: workspace}
+---
+{apiVersion: hanse/v1, kind: Role, name: auditor-general, scope: organization}
+"""
+EMPTY = """\
+apiVersion: hanse/v1
+kind: Workspace
+name: empty
+access:
+  - {user: u-8, role: owner}
+"""
+
+
+@pytest.fixture
+def ruled(world: World) -> World:
+    """The small organisation with people who have rights on workspaces and on the whole of it, applied."""
+    world.commit(
+        {
+            "roles.yaml": ROLES,
+            "empty.yaml": EMPTY,
+            SHOP_FILE: manifest.SHOP.replace("}", ", access: [{user: u-3, role: owner}]}"),
+            "organization.yaml": manifest.ORGANIZATION + "access: [{user: u-3, role: auditor-general}]\n",
+        }
+    )
+    asyncio.run(world.apply())
+    return world
+
+
+def rights(world: World) -> dict[str, list[str]]:
+    """Who has rights in Hanse by what is accepted: on the organisation (empty) and on workspaces."""
+
+    async def found() -> Settings:
+        async with world.open() as estate:
+            _, settings = await accepted_state(estate.store, await estate.store.head())
+            assert settings
+            return settings
+
+    settings = asyncio.run(found())
+    rows = {"": settings.grants, **settings.workspace_grants}
+    return {scope: [term.subject for term in terms] for scope, terms in rows.items() if terms}
+
+
+@pytest.mark.parametrize(
+    ("scope", "user", "where"),
+    [("shop", "u-3", "shop"), ("empty", "u-8", "empty"), ("--organization", "u-3", "the organisation")],
+)
+def test_a_grant_on_a_workspace_or_on_the_organisation_is_revoked_too(
+    ruled: World, scope: str, user: str, where: str
+) -> None:
+    key = "" if scope == "--organization" else scope
+    assert user in rights(ruled)[key]
+    arguments = ("revoke", scope, "--user", user, "--reason", "left the team")
+    result = ruled.run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert f"every role of user {user} on {where}. The next" in result.output
+    assert ruled.git("log", "-1", "--format=%s") == f"Revoke every role of user {user} on {where}"
+    (path,) = ruled.git("show", "--name-only", "--format=").splitlines()
+    assert path.startswith("revocations/")
+    assert asyncio.run(not_written(ruled)) == [(user, True, "")]
+    assert f"every role of user {user} on {where}; in git" in ruled.run("status").output
+    assert f"revoked every role of user {user} on {where}: left the team" in ruled.run("journal").output
+    asyncio.run(ruled.apply())
+    assert key not in rights(ruled)
+    assert asyncio.run(not_written(ruled)) == []
+    assert ruled.run(*arguments).exit_code == 1
+
+
+def test_what_is_revoked_there_stays_so_as_long_as_commits_grant_it(ruled: World) -> None:
+    asyncio.run(ruled.revoke("", "u-3"))
+    asyncio.run(ruled.revoke("empty", "u-8"))
+    for name in ("A", "B"):
+        ruled.commit({LAB_FILE: manifest.LAB.replace("Laboratory", name)})
+        asyncio.run(ruled.apply())
+        assert rights(ruled) == {"shop": ["u-3"]}
+        assert [user for user, *_ in asyncio.run(not_written(ruled))] == ["u-3", "u-8"]
+    asyncio.run(ruled.revoke("", "u-3"))
+    asyncio.run(ruled.revoke("empty", "u-8"))
+    assert len([e for e in asyncio.run(ruled.events()) if isinstance(e, GrantRevoked)]) == 2
+
+
+def test_a_workspace_is_no_project_of_it_and_no_other_workspace(ruled: World) -> None:
+    asyncio.run(ruled.revoke("shop", "u-3"))
+    asyncio.run(ruled.apply())
+    assert ruled.members("shop-trial-user") == {"u-3"}
+    assert rights(ruled) == {"": ["u-3"], "empty": ["u-8"]}
+
+
+def test_a_renamed_workspace_is_revoked_on_by_its_present_name(ruled: World) -> None:
+    was = {path: text for path, text in manifest.FILES.items() if "workspace: shop" in text}
+    text = "{apiVersion: hanse/v1, kind: Workspace, name: store, formerly: [shop], access: [{user: u-3, role: owner}]}"
+    files = {path: text.replace("workspace: shop", "workspace: store") for path, text in was.items()}
+    ruled.commit({SHOP_FILE: text, **files})
+    asyncio.run(ruled.apply())
+    result = ruled.run("revoke", "store", "--user", "u-3", "--reason", "left")
+    assert result.exit_code == 0, result.output
+    asyncio.run(ruled.apply())
+    assert rights(ruled) == {"": ["u-3"], "empty": ["u-8"]}
+    assert asyncio.run(not_written(ruled)) == []
+
+
+def test_a_grant_on_the_organisation_has_a_file_of_its_own_which_goes(ruled: World) -> None:
+    granted = ("--user", "u-8", "--role", "auditor-general", "--reason", "CHG-1")
+    assert ruled.run("grant", "--organization", *granted).exit_code == 0
+    assert ruled.git("log", "-1", "--format=%s") == "Grant auditor-general on the organisation to user u-8"
+    asyncio.run(ruled.apply())
+    assert rights(ruled)[""] == ["u-3", "u-8"]
+    assert ruled.run("revoke", "--organization", "--user", "u-8", "--reason", "left").exit_code == 0
+    assert list((ruled.repository / "grants").glob("*")) == []
+    early = ruled.run("grant", "--organization", *granted)
+    assert "this was revoked on" in early.output
+    asyncio.run(ruled.apply())
+    assert rights(ruled)[""] == ["u-3"]
+    assert ruled.run("grant", "--organization", *granted).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["grant", "revoke"])
+def test_nobody_means_the_whole_organisation_by_leaving_a_word_out(ruled: World, command: str) -> None:
+    more = ("--user", "u-3", "--role", "auditor-general", "--reason", "r")
+    for scope in ((), ("",)):
+        result = ruled.run(command, *scope, *more)
+        assert result.exit_code == 1
+        assert "give --organization" in result.output
+    both = ruled.run(command, "shop", "--organization", *more)
+    assert "'shop' and --organization are two scopes" in both.output
+
+
 # --- as soon as the remote takes it ---------------------------------------------------------------
 
 
@@ -335,21 +476,20 @@ def test_a_run_that_is_killed_at_any_call_of_git_loses_no_revocation_and_makes_n
     killer.chmod(0o755)
     revoked = ("revoke", "first/trial", "--user", "u-1", "--reason", "left")
     path = f"{killer.parent}{os.pathsep}{os.environ['PATH']}"
-    killed = site.hanse(*revoked, check=False, PATH=path)
-    assert killed.returncode == -9
+    assert site.killed(*revoked, path=path) == -9
     site.hanse("apply", "--yes")
     site.hanse("apply", "--yes")
     assert (
         site.git("log", "--format=%s").splitlines().count("Revoke every role of user u-1 on first/trial") == 1
     )
     assert len(site.git("ls-tree", "-r", "--name-only", "HEAD", "revocations/").splitlines()) == 1
-    assert json.loads(site.hanse("status", "--json").stdout)["revocations"] == []
+    assert json.loads(site.hanse("status", "--json"))["revocations"] == []
     assert site.git("status", "--short") == ""
 
 
 @dataclass
 class Site:
-    """An organisation as `hanse init` makes it, with one grant inline, and commands in processes of their own."""
+    """An organisation as `hanse init` makes it, with one grant inline, and the command, which may be killed."""
 
     folder: Path
 
@@ -362,18 +502,23 @@ class Site:
         self.git("add", "--all")
         self.git("-c", "user.name=Ann", "-c", "user.email=ann@example.org", "commit", "-qm", "A tenant")
 
-    def hanse(self, *arguments: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run the command."""
-        homes = {name: str(self.folder / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-        done = subprocess.run(
-            [sys.executable, "-m", "hanse", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=os.environ | homes | more,
-        )
-        assert not check or done.returncode in (0, 1), done.stderr
-        return done
+    @property
+    def homes(self) -> dict[str, str]:
+        """Where the command finds what belongs to its user."""
+        return {name: str(self.folder / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+
+    def hanse(self, *arguments: str) -> str:
+        """Run the command to its end, in this process, which has imported already what a new one would."""
+        done = CliRunner(env=self.homes).invoke(cli, [*arguments], obj={"joined": main.joined()})
+        assert done.exit_code in (0, 1), done.output
+        assert isinstance(done.exception, SystemExit | None), done.output
+        return done.stdout
+
+    def killed(self, *arguments: str, path: str) -> int:
+        """Run it in a process of its own; how it ended."""
+        command = [sys.executable, "-m", "hanse", *arguments]
+        environment = os.environ | self.homes | {"PATH": path}
+        return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
 
     def git(self, *arguments: str) -> str:
         """Run git by hand."""

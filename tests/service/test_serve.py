@@ -22,6 +22,7 @@ from hanse.ports.transport import Call, Called, Reply
 from hanse.reconcile import loop
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Looking, Remarked, Settled, Stepped, Swept
 from hanse.service.estate import Trouble
+from hanse.service.revoke import revoke
 from hanse.service.serve import Began, Found, Judged, ServeNews, Serving, Wrote
 from hanse.store import SqliteStore
 from hanse.transport import Fault
@@ -763,3 +764,34 @@ async def test_while_the_repository_is_away_it_is_in_force_and_told_and_tried_ag
         await serve.until(lambda: len(serve.of(Wrote)) == 1, 700)
         await serve.until(lambda: serve.of(Judged)[-1].proposal.commit == serve.of(Wrote)[0].commit, 700)
     assert clocked.git("ls-remote", str(bare), "main").split()[0] == serve.of(Wrote)[0].commit
+
+
+async def test_what_is_as_wrong_as_before_is_told_once_whatever_is_revoked_meanwhile(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(clocked.folder / "data"))
+    bare = clocked.folder / "bare.git"
+    broken = clocked.commit({manifest.SEA_FILE: "kind: Nothing\n"})
+    clocked.git("clone", "--quiet", "--bare", str(clocked.repository), str(bare))
+    text = clocked.config.read_text()
+    clocked.config.write_text(text.replace(f"url: {clocked.repository}", f'url: "file://{bare}"'))
+    hook = bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'main is frozen' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    async with served(clocked) as serve:
+        await serve.settled()
+        unwritten: Callable[[], list[str]] = lambda: [  # noqa: E731
+            one.what for one in serve.of(Failed) if "no commit yet" in one.message
+        ]
+        await clocked.revoke("shop/trial", "u-3")
+        await serve.until(lambda: bool(unwritten()), 60)
+        async with clocked.open() as estate:
+            await revoke(estate, "shop/web", "group", "shop-team", "", "left")
+        await serve.until(lambda: len(unwritten()) > 1, 60)
+        await serve.quiet(120)
+        assert unwritten() == [
+            "the revocation of every role of user u-3 on shop/trial",
+            "the revocation of every role of group shop-team on shop/web",
+        ]
+        assert [one.proposal.commit for one in serve.of(Judged)].count(broken) == 1

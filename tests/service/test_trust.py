@@ -130,11 +130,23 @@ def test_an_unsigned_commit_is_refused_and_all_that_was_accepted_stays_in_force(
     assert "u-8" not in trusted.members("shop-web-admin")
 
 
+def test_nothing_is_called_as_declared_while_what_is_declared_is_refused(trusted: World, keys: Keys) -> None:
+    trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
+    told = refused(trusted)
+    assert "everything is as it was accepted last" in told
+    assert "as declared" not in told
+
+
+def test_a_long_title_is_told_to_be_longer(trusted: World, keys: Keys) -> None:
+    trusted.commit({manifest.TRIAL_FILE: EVERYBODYS}, f"{'so long ' * 9}a title")
+    assert f'"{("so long " * 9)[:60].rstrip()}…" by Maria Mitchell) is not signed' in refused(trusted)
+
+
 def test_what_is_advised_mends_it(trusted: World, keys: Keys) -> None:
     trusted.commit({manifest.TRIAL_FILE: EVERYBODYS})
     trusted.commit({manifest.SEA_FILE: manifest.SEA + "# a remark\n"})
     told = refused(trusted)
-    command = told.partition("what follows on it: git ")[2].split("\n")[0].split()
+    command = told.partition("what follows on it: `git ")[2].partition("`")[0].split()
     keys.ada.git(trusted.repository, *command)
     accepted(trusted)
 
@@ -563,6 +575,8 @@ def test_a_key_of_hanse_counts_once_it_is_accepted(machine: World, keys: Keys) -
     accepted(machine)
     assert "u-8" in machine.members("shop-trial-user")
     told = declined(machine, "new", "workspace", "media")
+    assert "let Hanse's machine do this in Organization.trust" in told
+    assert "have Hanse sign" not in told
     assert (
         "changes workspaces/media/workspace.yaml, which only group shop-admins or machine forge may" in told
     )

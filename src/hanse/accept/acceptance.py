@@ -9,6 +9,7 @@ from msgspec import Struct
 from hanse.desired.accepted import AcceptedIntent, Guard
 from hanse.desired.compiled import Problem
 from hanse.desired.intent import Directory
+from hanse.desired.settings import Settings
 from hanse.foundation.canonical import digest
 from hanse.model import Owner
 
@@ -53,6 +54,8 @@ class Acceptance:
     """All that waits for an approval of rule `guard`, carried ones included."""
     lapsed: tuple[str, ...] = ()
     """Digests of revocations that have nothing left to subtract from."""
+    settings: Settings | None = None
+    """To be accepted: as proposed, less what is revoked."""
     findings: tuple[Problem, ...] = ()
     """What only a comparison with the accepted state shows; errors among them refuse the commit."""
     refused: str | None = None

@@ -30,6 +30,7 @@ from hanse.accept.state import accepted_state, with_held_people
 from hanse.desired.accepted import AcceptedIntent, Held
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.kinds import Guards
+from hanse.desired.settings import Settings
 from hanse.foundation.canonical import digest
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner
@@ -44,12 +45,13 @@ def judge(  # noqa: PLR0913
     approvals: Mapping[str, Approval],
     revocations: Iterable[Revocation] = (),
     *,
+    settings: Settings | None = None,
     descends: bool,
     related: bool = True,
     commit: str,
     now: datetime,
 ) -> Acceptance:
-    """What of a commit becomes accepted. `guards` are those of the last accepted organisation.
+    """What of a commit becomes accepted. `guards` are those of the last accepted organisation, `settings` are proposed.
 
     `descends` says whether the accepted commit is in the proposed one's history, `related` whether anything is in both.
     `accepted` holds every owner that is looked after, leaving ones included. Where nothing is accepted yet, all
@@ -71,6 +73,7 @@ def judge(  # noqa: PLR0913
         return Acceptance(commit, accepted_directory, findings=findings, refused=wrong[0])
     subtraction = Subtraction(revocations)
     wanted = {owner: subtraction.apply(intent) for owner, intent in proposed.items()}
+    settings = subtraction.apply_to_settings(settings) if settings else None
     lapsed = subtraction.lapsed
     before = {owner: _subtracted(a, subtraction) for owner, a in accepted.items()}
     facts = Facts(wanted, before, proposed_directory, accepted_directory, approved, now)
@@ -83,6 +86,7 @@ def judge(  # noqa: PLR0913
         changed={owner: a for owner, a in state.items() if accepted.get(owner) != a},
         trips=(*carried(facts), *trips),
         lapsed=lapsed,
+        settings=settings,
         findings=findings,
     )
 

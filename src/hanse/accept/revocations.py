@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
 from hanse.desired.intent import Intent, Term
+from hanse.desired.settings import Settings
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 
@@ -41,16 +42,39 @@ class Subtraction:
         """The intent without what is revoked."""
         if not self._all:
             return intent
+        kept = self._kept(intent.grants, lambda event, term: revokes(event, intent, term))
+        return intent if len(kept) == len(intent.grants) else replace(intent, grants=kept)
+
+    def apply_to_settings(self, settings: Settings) -> Settings:
+        """The settings without what is revoked on the organisation and on workspaces, with tenants or without."""
+        if not self._all:
+            return settings
+
+        def kept(scope: str, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+            return self._kept(
+                terms, lambda event, term: event.scope == scope and event.role in ("", term.role)
+            )
+
+        on_workspaces = {name: kept(name, terms) for name, terms in settings.workspace_grants.items()}
+        return replace(
+            settings,
+            grants=kept("", settings.grants),
+            workspace_grants={name: terms for name, terms in on_workspaces.items() if terms},
+        )
+
+    def _kept(
+        self, terms: tuple[Term, ...], revokes: Callable[[GrantRevoked, Term], bool]
+    ) -> tuple[Term, ...]:
         kept: list[Term] = []
-        for term in intent.grants:
+        for term in terms:
             concerned = self._by_subject.get((term.subject_kind, term.subject), ())
-            hits = [r.digest for r in concerned if revokes(r.event, intent, term)]
+            hits = [r.digest for r in concerned if revokes(r.event, term)]
             self._used.update(hits)
             if not hits:
                 kept.append(term)
-        return intent if len(kept) == len(intent.grants) else replace(intent, grants=tuple(kept))
+        return tuple(kept)
 
     @property
     def lapsed(self) -> tuple[str, ...]:
-        """Digests of those that no intent given so far had a grant for."""
+        """Digests of those for which nothing given so far had a grant."""
         return tuple(r.digest for r in self._all if r.digest not in self._used)

@@ -209,8 +209,8 @@ def _called(one: Evidence) -> str:
     return f"{one.commit[:SHORT]} ({one.title})" if one.title else one.commit[:SHORT]
 
 
-_SIGN_LAST = "sign it: git commit --amend --no-edit --gpg-sign"
-_SIGN_ALL = "sign it and what follows on it: git rebase --force-rebase --rebase-merges --gpg-sign {}"
+_SIGN_LAST = "sign it: `git commit --amend --no-edit --gpg-sign`"
+_SIGN_ALL = "sign it and what follows on it: `git rebase --force-rebase --rebase-merges --gpg-sign {}`"
 
 
 def _fault(verdict: Verdict, name: str) -> Wrong:

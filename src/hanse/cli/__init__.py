@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -76,6 +77,8 @@ def cli(ctx: click.Context, config: str | None) -> None:
     Exit codes: 0 all is as declared, 1 an error or something that needs a person, 2 `plan` found changes.
     """
     ctx.ensure_object(dict)["config"] = config
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 __all__ = ["cli"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hanse.cli.completion import scopes
 from hanse.cli.plan import names_of, show
 from hanse.cli.render import SHORT, console, outcome_text, plain
 from hanse.cli.session import ERROR, OK, at_terminal, complain, count, print_json, run
@@ -31,7 +32,9 @@ FEWEST = 7
 @click.option(
     "--first", default="", metavar="COMMIT", help="Accept this commit as the first, without being asked."
 )
-@click.option("--only", default="", metavar="WORKSPACE[/PROJECT]", help="Only these owners.")
+@click.option(
+    "--only", default="", metavar="WORKSPACE[/PROJECT]", shell_complete=scopes, help="Only these owners."
+)
 @click.option(
     "--changed", is_flag=True, help="Only what differs from what was applied last; no look for drift."
 )
@@ -105,6 +108,9 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
             click.confirm(
                 f"Nothing was accepted before. Take {short} as the first state to be trusted?", abort=True
             )
+    elif first:
+        told = f"--first {plain(first)} is left aside: it is for the first commit of all"
+        click.secho(f"{told}, and {proposal.head.commit[:SHORT]} is accepted already", fg="yellow", err=True)
     if planned.survey.steps and not yes:
         if not at_terminal():
             raise Trouble("there is nobody to ask", "give --yes where a machine decides")

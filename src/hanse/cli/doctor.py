@@ -7,8 +7,10 @@ from itertools import zip_longest
 import click
 from rich.text import Text
 
+from hanse.cli.completion import names
 from hanse.cli.render import console, plain
 from hanse.cli.session import ERROR, OK, count, print_json, run
+from hanse.cli.terminal import fold
 from hanse.ports.platform import Check
 from hanse.service.doctor import doctor
 from hanse.service.estate import Estate
@@ -17,7 +19,7 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 
 
 @click.command()
-@click.argument("platform")
+@click.argument("platform", shell_complete=names("Platform"))
 @click.option("--json", "as_json", is_flag=True, help="Write all checks as JSON.")
 @click.pass_context
 def command(ctx: click.Context, platform: str, as_json: bool) -> None:
@@ -42,16 +44,15 @@ def _show(checks: list[Check]) -> None:
     for check, following in zip_longest(checks, checks[1:]):
         mark, colour = MARKS[check.state]
         sign = Text(f"{mark} ", style=f"bold {colour}")
-        line = Text(f"{check.what}: ", style="bold")
-        line.append(plain(check.message), style="not bold")
+        what = f"{check.what}: "
+        line = sign.append(what, style="bold default")
+        said = fold(plain(check.message), out.width, len(mark) + 1 + len(what), 2)
+        line.append(said, style="not bold default")
         if check.advice and (
             following is None or following.advice != check.advice
         ):  # once for several in a row
-            line.append(f"\n{plain(check.advice)}", style="not bold dim")
-        for part in line.wrap(out, out.width - len(sign)):
-            part.rstrip()
-            out.print(sign + part)
-            sign = Text("  ")
+            line.append(f"\n  {fold(plain(check.advice), out.width, 2, 2)}", style="not bold default dim")
+        out.print(line, soft_wrap=True)
     errors = sum(check.state == "error" for check in checks)
     warnings = sum(check.state == "warning" for check in checks)
     well = "[bold green]It can be used[/]" if not errors else "[bold red]It cannot be used as it is[/]"

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import click
 
-from hanse.cli.render import plain
 from hanse.cli.session import print_json
+from hanse.cli.terminal import columns, fold, plain
 from hanse.foundation.canonical import digest
 from hanse.foundation.diagnostics import Diagnostic, Place
 
@@ -42,16 +42,17 @@ def print_findings(diagnostics: Sequence[Diagnostic], form: Format, commit: str 
 
 
 def print_text(diagnostics: Sequence[Diagnostic], *, err: bool = False) -> None:
-    """Write findings, one or two lines each, with colours where the terminal has them."""
+    """Write findings, a line each for what is wrong and what to do, with colours where the terminal has them."""
+    width = columns(err=err)
     for found in diagnostics:
-        if found.place:
-            click.secho(f"{plain(found.place)}: ", bold=True, nl=False, err=err)
-        click.secho(
-            f"{found.severity}: ", fg="red" if found.severity == "error" else "yellow", nl=False, err=err
-        )
-        click.echo(plain(found.message), err=err)
+        where = f"{plain(found.place)}: " if found.place else ""
+        if where:
+            click.secho(where, bold=True, nl=False, err=err)
+        severity = f"{found.severity}: "
+        click.secho(severity, fg="red" if found.severity == "error" else "yellow", nl=False, err=err)
+        click.echo(fold(plain(found.message), width, len(where + severity), 2), err=err)
         if found.advice:
-            click.secho(f"    {plain(found.advice)}", dim=True, err=err)
+            click.secho(f"    {fold(plain(found.advice), width, 4, 4)}", dim=True, err=err)
 
 
 def sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from hanse.cli.completion import names
+from hanse.cli.scope import scope_named, scoped
 from hanse.cli.session import said
 from hanse.cli.written import options, write
 from hanse.desired.intent import SubjectKind
@@ -13,10 +15,18 @@ from hanse.service.write import Request, Writing
 
 
 @click.command()
-@click.argument("scope", metavar="WORKSPACE[/PROJECT]")
-@click.option("--user", "users", multiple=True, help="To this principal, by its id. Can be repeated.")
-@click.option("--group", "groups", multiple=True, help="To this group. Can be repeated.")
-@click.option("--role", required=True, help="The role.")
+@scoped
+@click.option(
+    "--user",
+    "users",
+    multiple=True,
+    shell_complete=names("User"),
+    help="To this principal, by its id. Can be repeated.",
+)
+@click.option(
+    "--group", "groups", multiple=True, shell_complete=names("Group"), help="To this group. Can be repeated."
+)
+@click.option("--role", required=True, shell_complete=names("Role"), help="The role.")
 @click.option("--for", "span", default="", metavar="TIME", help="For 30m, 4h, 7d or 2w.")
 @click.option(
     "--until", default="", metavar="INSTANT", help="Until an instant with offset, or a date: its end."
@@ -29,7 +39,8 @@ from hanse.service.write import Request, Writing
 @click.pass_context
 def command(  # noqa: PLR0913, PLR0917 (each is an option)
     ctx: click.Context,
-    scope: str,
+    scope: str | None,
+    organization: bool,
     users: tuple[str, ...],
     groups: tuple[str, ...],
     role: str,
@@ -41,13 +52,14 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
     manifest: str | None,
     as_json: bool,
 ) -> None:
-    """Grant a role on a project, or on a workspace, to people or groups: a commit for each of them.
+    """Grant a role on a project, a workspace or the organisation to people or groups: a commit for each of them.
 
     Each grant is a file of its own below grants/, and no other file is touched. The manifest is checked with it before
     anybody else sees it. Without --for and --until it lasts until somebody takes it out.
     """
 
     async def requests(writing: Writing, estate: Estate | None) -> list[Request]:
+        named = scope_named(scope, organization=organization)
         if not users and not groups:
             raise Trouble("to whom?", "give --user or --group, as often as you like")
         if span and until:
@@ -61,7 +73,7 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
         return [
             grant_request(
                 writing,
-                scope,
+                named,
                 kind,
                 name,
                 role,

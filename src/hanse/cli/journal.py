@@ -94,8 +94,8 @@ def words(event: Event) -> str:  # noqa: PLR0911 (one line per event)
         case ApprovalGiven(approval, by):
             return f"{by} approved {approval.rule} {approval.subject[:12]}"
         case GrantRevoked():
-            where = f"{event.workspace}/{event.project}"
-            return f"{event.by} revoked {event.subject_kind} {event.subject} {event.role} on {where}: {event.reason}"
+            role, where = event.role or "every role", event.scope or "the organisation"
+            return f"{event.by} revoked {role} of {event.subject_kind} {event.subject} on {where}: {event.reason}"
         case PassStarted():
             return f"began a pass for {event.commit[:SHORT]} over {count(event.owners, 'owner')}"
         case StepIntended(step):

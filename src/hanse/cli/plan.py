@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from hanse.accept import Trip
+from hanse.cli.completion import scopes
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, Names, console, plan_tree, quoted, remark_text, totals
 from hanse.cli.session import CHANGES, ERROR, OK, complain, count, print_json, run
@@ -20,7 +21,9 @@ from hanse.service.propose import Proposal
 
 
 @click.command()
-@click.option("--only", default="", metavar="WORKSPACE[/PROJECT]", help="Only these owners.")
+@click.option(
+    "--only", default="", metavar="WORKSPACE[/PROJECT]", shell_complete=scopes, help="Only these owners."
+)
 @click.option(
     "--changed", is_flag=True, help="Only what differs from what was applied last; no look for drift."
 )
@@ -88,7 +91,9 @@ def show(planned: Planned, *, briefly: bool = False) -> None:
         who = f"{count(above.principals, 'account')} hold the role {quoted(above.role)}"
         where = f"on {count(above.owners, 'owner')} by {quoted(above.grant)}"
         out.print(f"[blue]·[/] {quoted(above.platform)}: {who} {where}, which is not Hanse's; left alone")
-    summary = totals(plans)
+    if proposal.settings is None:
+        return
+    summary = totals(plans, "as declared" if proposal.checked else "as it was accepted last")
     if not survey.steps and _accepts_anew(proposal):
         changed = len(proposal.acceptance.changed) if proposal.acceptance else 0
         summary = f"Nothing to do on the platforms; {count(changed, 'owner')} would be accepted anew"

@@ -190,7 +190,7 @@ def remark_text(remark: Remark) -> Text:
     return line
 
 
-def totals(plans: Collection[Plan]) -> str:
+def totals(plans: Collection[Plan], what_holds: str = "as declared") -> str:
     """`12 to create, 1 to change, 2 to remove, 1 remark`, or that there is nothing to do."""
     count = {"create": 0, "update": 0, "delete": 0, "adopt": 0}
     remarks = 0
@@ -202,7 +202,7 @@ def totals(plans: Collection[Plan]) -> str:
     parts = [f"{count[action]} {word}" for action, word in words.items() if count[action]]
     if not parts:
         holds = not any(remark.blocking for plan in plans for remark in plan.remarks)
-        parts = ["Nothing to do: everything is as declared" if holds else "Nothing that can be done now"]
+        parts = [f"Nothing to do: everything is {what_holds}" if holds else "Nothing that can be done now"]
     if remarks:
         parts.append(f"{remarks} remark{'s' if remarks > 1 else ''}")
     return ", ".join(parts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from hanse.cli.completion import names
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, quoted
+from hanse.cli.scope import scope_named, scoped
 from hanse.cli.session import OK, complain, run, said
 from hanse.desired.intent import SubjectKind
 from hanse.service.estate import Estate, Trouble
@@ -14,29 +16,39 @@ from hanse.service.write import Committed, Declined
 
 
 @click.command()
-@click.argument("project", metavar="WORKSPACE/PROJECT")
-@click.option("--user", help="The principal whose grant it is.")
-@click.option("--group", help="The group whose grant it is.")
-@click.option("--role", default="", help="Only this role. Default: every role.")
+@scoped
+@click.option("--user", shell_complete=names("User"), help="The principal whose grant it is.")
+@click.option("--group", shell_complete=names("Group"), help="The group whose grant it is.")
+@click.option("--role", default="", shell_complete=names("Role"), help="Only this role. Default: every role.")
 @click.option("--reason", required=True, callback=said, help="Why; it is kept in the journal, and in git.")
 @click.pass_context
 def command(
-    ctx: click.Context, project: str, user: str | None, group: str | None, role: str, reason: str
+    ctx: click.Context,
+    scope: str | None,
+    organization: bool,
+    user: str | None,
+    group: str | None,
+    role: str,
+    reason: str,
 ) -> None:
-    """Take a grant away ahead of any commit: the next `hanse apply` carries it out.
+    """Take a grant on a project, a workspace or the organisation away ahead of any commit.
+
+    The next `hanse apply` carries it out.
 
     It is in force from its entry in the journal on, and becomes a commit as soon as the repository takes it: a
     grant's own file goes; for a grant in a file that a person wrote, a Revocation is added.
     """
 
     async def job(estate: Estate) -> int:
+        named = scope_named(scope, organization=organization)
         if (user is None) == (group is None):
             raise Trouble("whose grant?", "give either --user or --group")
         kind: SubjectKind = "user" if user else "group"
         subject = user or group or ""
-        revocation = await revoke(estate, project, kind, subject, role, reason)
+        revocation = await revoke(estate, named, kind, subject, role, reason)
         console().print(
-            f"[green]Revoked:[/] {quoted(role) or 'every role'} of {kind} {quoted(subject)} on {quoted(project)}. "
+            f"[green]Revoked:[/] {quoted(role) or 'every role'} of {kind} {quoted(subject)} "
+            f"on {quoted(named) or 'the organisation'}. "
             "The next `hanse apply`, or a `hanse serve` that runs, takes the access away."
         )
         for one, result in await write_revocations(estate):

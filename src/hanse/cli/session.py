@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from hanse.cli.terminal import plain
+from hanse.cli.terminal import columns, fold, plain
 from hanse.ports.source import Source
 from hanse.ports.store import Index
 from hanse.service.estate import Estate, Language
@@ -101,14 +101,16 @@ def said(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def complain(message: str, advice: str = "") -> None:
     """Say on standard error what is wrong and what to do."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(_safe(message), err=True)
+    click.echo(_safe(message, 7), err=True)
     if advice:
-        click.echo(f"  {_safe(advice)}", err=True)
+        click.echo(f"  {_safe(advice, 2)}", err=True)
 
 
-def _safe(text: str) -> str:
-    """Text of several lines that may hold what others wrote: it cannot steer a terminal."""
-    return "\n".join(map(plain, text.split("\n")))
+def _safe(text: str, start: int) -> str:
+    """Text of several lines that may hold what others wrote: it cannot steer a terminal, and fits into it."""
+    first, *more = map(plain, text.split("\n"))
+    width = columns(err=True)
+    return "\n".join([fold(first, width, start, 2), *(fold(line, width, 0, 2) for line in more)])
 
 
 def print_json(value: Any) -> None:

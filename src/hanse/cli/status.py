@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hanse.cli.completion import scopes
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, remark_text
 from hanse.cli.session import ERROR, OK, count, print_json, run
@@ -30,7 +31,7 @@ MARGIN = 8
 
 
 @click.command()
-@click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]")
+@click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]", shell_complete=scopes)
 @click.option("--watch", is_flag=True, help="Show what is not as it shall be, again and again, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
 @click.pass_context
@@ -95,18 +96,16 @@ def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime) -> No
     out.print(f"Manifest: {accepted}{ahead}")
     if state.refusals:
         out.print(f"[bold red]It cannot be accepted[/]: {summary(state.refusals)}")
-        print_text(told_refusals(state.refusals))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        intent = row.accepted.intent
-        project = intent.project if isinstance(row.owner, Tenant) else ""
-        seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
-        table.add_row(
-            intent.workspace, project, row.owner.platform, _state(row), seen, _waits(state, row, now)
+        if rows is state.rows:  # --watch has no room for them
+            print_text(told_refusals(state.refusals))
+    if state.rows:
+        out.print(_table(state, rows, now))
+    elif state.head:
+        out.print(
+            "No project has a place on a platform: `hanse explain Project.tenants` says how it gets one."
         )
-    out.print(table)
+    elif not state.refusals:
+        out.print("Next: `hanse plan` shows what would be done, and `hanse apply` accepts and does it.")
     for row in rows:
         for remark in row.status.remarks:
             out.print(f"[dim]{row.owner}[/]", remark_text(remark))
@@ -121,6 +120,19 @@ def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime) -> No
                 f": {plain(why)}; `hanse serve` and `hanse apply` try again", style="not bold default"
             )
         out.print(line)
+
+
+def _table(state: State, rows: list[OwnerRow], now: datetime) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        intent = row.accepted.intent
+        project = intent.project if isinstance(row.owner, Tenant) else ""
+        seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
+        waits = _waits(state, row, now)
+        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
+    return table
 
 
 def _state(row: OwnerRow) -> str:

@@ -121,7 +121,7 @@ def _installation(venv: Path) -> list[tuple[str, list[str]]]:
     if all(uv):
         return [
             (make, [*uv, "venv", "--quiet", "--python", sys.executable, str(venv)]),
-            (fill, [*uv, "pip", "install", "--python", python, *packages]),
+            (fill, [*uv, "pip", "install", "--compile-bytecode", "--python", python, *packages]),
         ]
     return [
         (make, [sys.executable, "-m", "venv", str(venv)]),

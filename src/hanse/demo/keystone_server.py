@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 # The URL that a prepared database carries until serve knows its port.
 UNSERVED = "http://127.0.0.1:5000/v3"
@@ -50,6 +51,8 @@ def application(folder):
     """Import Keystone, build its WSGI application and so load its back ends; the database is not touched."""
     os.environ["OS_KEYSTONE_CONFIG_DIR"] = str(folder)
     sys.argv = ["keystone"]  # oslo.config would parse our arguments
+    # Nobody signs in by SAML here, and to read its XML schemas would take nearly half of the start.
+    sys.modules["saml2.xml.schema"] = SimpleNamespace(validate=None, XMLSchemaError=ValueError)
     from keystone.server import wsgi
 
     return wsgi.initialize_public_application()

@@ -32,10 +32,11 @@ from hanse.desired.kinds import (
     Workspace,
 )
 from hanse.desired.manifest import id_of
+from hanse.desired.marks import marked
 from hanse.desired.names import trail
 from hanse.desired.source import document_source
 
-VERSION = 3
+VERSION = 4
 """To be counted up with every change of what `mentions` says: an index of another version is made anew."""
 EVERYWHERE: tuple[type[Document], ...] = (Organization, TagDefinition, Policy, Role)
 """What every other document may stand on: a change of one of these is felt by all."""
@@ -55,6 +56,8 @@ _TRUST = "Trust"
 """What all documents mention that say who may change what: they are looked at together."""
 _TURN = "Turn"
 """How the words for days begin on which a grant or a signer begins or ends."""
+_EXTERNAL = "External "
+"""How the word begins under which users mention an external id that they have, and platforms the one they read."""
 _SELF_CONTAINED = ("Workspace ", "PaymentMethod ")
 """What it mentions is asked for only where it is judged itself."""
 
@@ -142,7 +145,8 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
     scopes = _scopes(grants, graph)
     if any(map(is_everywhere, changed)) or None in scopes:
         return None
-    changed = {*changed, *filter(None, scopes), *_renamed(grants, graph)}
+    changed = {*changed, *filter(None, scopes), *_renamed(grants, graph), *_known_by_changed(changed, graph)}
+    changed.update(_namesakes(changed, graph))
     found, wave = set(changed), set(changed)
     wave |= _revoking(changed, graph)
     found |= wave
@@ -160,6 +164,28 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
         if len(found) > most:
             return None
     return frozenset(found)
+
+
+def _known_by_changed(changed: Collection[str], graph: Graph) -> Iterator[str]:
+    """The platforms that know people by what nobody has but who changes: it may be that now nobody has it at all."""
+    for word in _words(_EXTERNAL, {name for name in changed if name.startswith("User ")}, graph):
+        having = graph.mentioning({word})
+        if all(name in changed for name in having if name.startswith("User ")):
+            yield from (name for name in having if name.startswith("Platform "))
+
+
+def _namesakes(changed: Collection[str], graph: Graph) -> Iterator[str]:
+    """Projects that may once have had the name of one that changes: of two with one name only one is looked at."""
+    projects = [name for name in changed if name.startswith("Project ")]
+    yield from (name for name in graph.mentioning(set(map(_once, projects))) if name.startswith("Project "))
+    homes: dict[str, set[str]] = {}
+    for name in projects:
+        workspace, _, project = name.removeprefix("Project ").partition("/")
+        if workspace not in homes:
+            homes[workspace] = graph.mentioning({_once(f"Workspace {workspace}")})
+        for home in homes[workspace]:
+            if home.startswith("Workspace "):
+                yield f"{home.replace('Workspace', 'Project', 1)}/{project}"
 
 
 def _scopes(grants: Collection[str], graph: Graph) -> set[str | None]:
@@ -258,6 +284,7 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
             yield from (
                 f"User {operator.user}" for operator in document.operators if operator.user is not None
             )
+            yield from (f"{_EXTERNAL}{key}" for _, key in marked(document, "externalId"))
         case LandingZone():
             yield f"Platform {document.platform}"
             yield from (f"Folder {folder.rstrip('/')}" for _, folder in named_folders(document))
@@ -266,7 +293,9 @@ def _mentions(document: Document) -> Iterator[str]:  # noqa: PLR0912 (one case f
         case TagDefinition() if document.set_by is not None:
             yield from _who(document.set_by)
             yield _TRUST
-        case User() | Role() | Policy() | _:
+        case User():
+            yield from (f"{_EXTERNAL}{key}" for key, name in document.external_ids.items() if name)
+        case Role() | Policy() | _:
             pass
     if isinstance(document, Revocation) and document.workspace is not None:
         yield _once(f"Workspace {document.workspace}")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from hanse.desired.findings import Steps
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, AccessRow, Grant, Revocation
-from hanse.desired.manifest import Id, Scope
+from hanse.desired.manifest import Id, Scope, id_of
 from hanse.desired.report import Report
 from hanse.desired.terms import BadTime, read_term
 
@@ -15,8 +15,8 @@ def check_access(report: Report, now: datetime) -> None:
     """Report what is wrong with any grant, and warn of those that give nobody anything."""
     manifest = report.manifest
     roles = _roles_by_scope(report)
-    for grant in manifest.grants.values():
-        _scope(report, grant)
+    # Nobody knows on what these were meant to be, so nobody knows which roles fit.
+    astray = {id_of(grant) for grant in manifest.grants.values() if not _scope(report, grant)}
     active = {name for name, user in manifest.users.items() if user.state != "disabled"}
     filled = {name for name, group in manifest.groups.items() if group.members}
     for scope, row, identity, steps in manifest.access_rows():
@@ -24,7 +24,7 @@ def check_access(report: Report, now: datetime) -> None:
             _who(report, row, identity, steps)
         elif row.user not in active and row.group not in filled:
             _nobody(report, row, identity, steps)
-        if row.role not in roles[_level(scope)]:
+        if row.role not in roles[_level(scope)] and not (identity in astray and _is_role(report, row.role)):
             _role(report, row.role, _level(scope), roles, identity, (*steps, "role"))
         if row.from_ is not None or row.until is not None:
             _interval(report, row, identity, steps, now)
@@ -47,15 +47,27 @@ def _roles_by_scope(report: Report) -> dict[str, set[str]]:
     return roles
 
 
-def _scope(report: Report, grant: Grant) -> None:
-    identity: Id = ("Grant", grant.name)
+def _is_role(report: Report, name: str) -> bool:
+    return name in report.manifest.roles or name in BUILT_IN_PROJECT_ROLES
+
+
+def _scope(report: Report, grant: Grant) -> bool:
+    """Report what is wrong with where a grant is; whether it can be told on what it is."""
+    identity, before = id_of(grant), len(report.findings)
     if grant.project is not None and grant.workspace is None:
         message = "a grant on a project needs its workspace, for project names are unique only within one"
         report.error(identity, "missing-field", message, "add 'workspace: …'", ("project",), key=True)
     elif grant.workspace is not None:
-        report.refer(identity, ("workspace",), "Workspace", grant.workspace)
+        homes = report.homes(grant.workspace) if grant.project is None else ()
+        if homes and not report.manifest.declared(("Workspace", grant.workspace)):
+            message = f"unknown workspace '{grant.workspace}'"
+            advice = f"did you mean the project {' or '.join(f'{home}/{grant.workspace}' for home in homes)}?"
+            report.error(identity, "unknown-reference", message, advice, ("workspace",))
+        else:
+            report.refer(identity, ("workspace",), "Workspace", grant.workspace)
         if grant.project is not None and report.manifest.declared(("Workspace", grant.workspace)):
             report.refer(identity, ("project",), "Project", grant.workspace, grant.project)
+    return len(report.findings) == before and identity not in report.manifest.unsound
 
 
 def _who(report: Report, row: AccessRow | Grant | Revocation, identity: Id, steps: Steps) -> None:
@@ -89,7 +101,7 @@ def _role(
     report: Report, role: str, level: str, roles: dict[str, set[str]], identity: Id, steps: Steps
 ) -> None:
     declare = f"declare a Role with 'scope: {level}'"
-    if role in report.manifest.roles or role in BUILT_IN_PROJECT_ROLES:
+    if _is_role(report, role):
         scope = next(scope for scope, names in roles.items() if role in names)
         fitting = ", ".join(sorted(roles[level]))
         message = f"role '{role}' is of scope {scope}, and this grant is on {_ON[level]}"

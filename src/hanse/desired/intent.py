@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -91,11 +92,18 @@ class Person(Struct, frozen=True):
     external_ids: dict[str, Personal] = {}
 
 
-class Directory(Struct, frozen=True):
+class Directory(Struct, frozen=True, dict=True):
     """The people and groups that grants name: a dated fact, accepted together with the commit it was read from."""
 
     people: dict[str, Person] = {}
     groups: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def external_ids(self) -> frozenset[str]:
+        """Under which keys anybody at all is called something."""
+        return frozenset(
+            key for person in self.people.values() for key, name in person.external_ids.items() if name.text
+        )
 
     def members(self, kind: SubjectKind, subject: str) -> tuple[str, ...]:
         """The principals that a subject stands for; none where it is unknown."""

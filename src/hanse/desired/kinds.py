@@ -57,6 +57,8 @@ TagValue = Annotated[SingleTagValue | tuple[TagText, ...], Meta(title="tag value
 Tags = dict[str, TagValue]
 MappedTag = Annotated[str, Meta(extra={"tag": True})]
 """For a vendor's block of a Platform: the name of a tag of projects, as the key of a mapping."""
+ExternalId = Annotated[str, Meta(min_length=1, max_length=255, extra={"externalId": True})]
+"""For a vendor's block of a Platform: by which of their `externalIds` people are known there."""
 Folder = Annotated[
     str,
     Meta(
@@ -395,7 +397,7 @@ class TenantRow(Row, frozen=True, kw_only=True):
     """The platform."""
     landing_zone: Name
     """The name of one of that platform's landing zones."""
-    quotas: dict[str, int] = {}
+    quotas: dict[str, Annotated[int, Meta(ge=0)]] = {}
     """Amounts by the names that the vendor knows."""
     local_changes: LocalChanges | None = None
     """As in Platform; overrides the landing zone."""

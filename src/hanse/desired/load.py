@@ -21,9 +21,11 @@ from msgspec.structs import replace
 from hanse.desired.findings import Finding, Spot, Steps, diagnostics, of_mistake
 from hanse.desired.folders import FolderFile, fault, is_below, named_folders, written_folders
 from hanse.desired.kinds import Document, LandingZone, Organization
-from hanse.desired.manifest import Declared, Id, Manifest
+from hanse.desired.manifest import Declared, Elsewhere, Id, Manifest
 from hanse.desired.mistakes import mistakes, without
+from hanse.desired.paths import MANIFESTS as MANIFESTS
 from hanse.desired.paths import glob
+from hanse.desired.paths import is_manifest as is_manifest
 from hanse.desired.references import check
 from hanse.desired.vocabulary import Vocabulary
 from hanse.foundation import yaml
@@ -47,19 +49,12 @@ class Loaded:
     """Unsound documents without what is wrong in them, where something is left: what they mention is checked too."""
     counts: Callable[[str], bool]
     """Whether a path is not ignored."""
+    doubtful: Mapping[Id, Collection[str]]
+    """By document, the tags of which an error is told."""
 
     def is_own(self, path: str) -> bool:
         """Whether a file is for Hanse's documents: neither ignored, nor below a folder that is a landing zone's."""
         return is_manifest(path) and self.counts(path) and path not in self.manifest.folder_files
-
-
-MANIFESTS = (".yaml", ".yml")
-"""How the names of the manifest's files end."""
-
-
-def is_manifest(path: str) -> bool:
-    """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
-    return path.endswith(MANIFESTS) and "/." not in path and not path.startswith(".")
 
 
 def is_seen(path: str) -> bool:
@@ -74,7 +69,7 @@ def load(
     *,
     known: Mapping[str, bytes] | None = None,
     links: Collection[str] = (),
-    elsewhere: Callable[[str], Iterable[str]] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Loaded:
     """Read all files of a commit and check that they hold together.
 
@@ -82,8 +77,8 @@ def load(
     error lies in that file, so a mapping that fetches them lazily saves reading what did not change. Rows of
     another version of the language are not used. `links` are symbolic links or submodules, named like files of
     the manifest or leading out of the repository: errors, for what a commit means must stand in it. `now` is
-    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: the names of all documents of a
-    kind, where the files are only a part.
+    only used to warn of grants whose time is over. `elsewhere` is the Manifest's: what the whole holds,
+    where the files are only a part.
     """
     reading = _Reading(vocabulary)
     recalled = _recalled(known or {}, vocabulary)
@@ -103,9 +98,11 @@ def load(
     if findings:
         declared = sorted([*reading.declared, *salvaged], key=lambda item: item.spot)
         whole = Manifest(declared, vocabulary, files, unsound, folder_files, elsewhere)
-        findings += _independent(check(whole, now), findings)
+        report = check(whole, now)
+        findings += _independent(report.findings, findings)
     else:
-        findings = check(manifest, now)
+        report = check(manifest, now)
+        findings = report.findings
     if reading.syntax:
         findings = [*_perhaps_unread(findings, reading.syntax)]
     findings += [told for told in reading.outdated if told.severity == "warning"]
@@ -114,7 +111,7 @@ def load(
     if not manifest.organizations and not unread:
         advice = "add organization.yaml with 'kind: Organization' and a 'name'"
         found.append(error("no-organization", "no organization is declared", advice))
-    return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts)
+    return Loaded(manifest, in_order(found), reading.rows, salvaged, reading.counts, report.doubtful)
 
 
 def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Iterator[Finding]:
@@ -128,11 +125,15 @@ def _independent(findings: Iterable[Finding], of_form: Iterable[Finding]) -> Ite
             yield finding
 
 
+_PLAIN = ("did you mean", "'")
+"""How an advice begins that says what is meant."""
+
+
 def _perhaps_unread(findings: Iterable[Finding], syntax: Sequence[Diagnostic]) -> Iterator[Finding]:
     """Findings; those about what is not declared say that it may stand in a file that could not be read."""
     paths = sorted({found.place.path for found in syntax if found.place})
     for finding in findings:
-        if paths and finding.code == "unknown-reference" and not finding.advice.startswith("did you mean"):
+        if paths and finding.code == "unknown-reference" and not finding.advice.startswith(_PLAIN):
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             advice = f"{finding.advice}; it may stand in {paths[0]}{more}, not read because of an error"
             yield replace(finding, advice=advice)

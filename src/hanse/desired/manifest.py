@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from hanse.desired.compiled import Problem
@@ -32,6 +32,7 @@ from hanse.desired.kinds import (
     Workspace,
 )
 from hanse.desired.names import Names, ProjectName
+from hanse.desired.paths import is_manifest
 from hanse.desired.source import document_source, term_source
 from hanse.desired.terms import read_term
 from hanse.desired.vocabulary import Vocabulary
@@ -78,6 +79,18 @@ def id_of(document: Document) -> Id:
     return kind, cast("Any", document).name
 
 
+class Elsewhere(Protocol):
+    """What the whole holds of which a manifest is a part."""
+
+    def declared(self, kind: str) -> Collection[str]:
+        """The names of all documents of a kind, without the kind."""
+        ...
+
+    def below(self, folder: str) -> Collection[str]:
+        """All files in a folder, at whatever depth; in the empty one: all that there are."""
+        ...
+
+
 class Manifest:
     """The documents of one commit. Where it has errors, what is sound of it."""
 
@@ -88,14 +101,14 @@ class Manifest:
         files: Mapping[str, bytes],
         unsound: Iterable[Id] = (),
         folder_files: Mapping[str, FolderFile] | None = None,
-        elsewhere: Callable[[str], Iterable[str]] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Sort documents by kind and name; of several with one name the first counts.
 
         `files` is asked for a file's bytes only when a place in it is wanted. `unsound` names documents that
         are there but could not be typed, so that references to them are not called dangling. `folder_files` are
         the files below folders that landing zones name, by path. Of a manifest that is only a part, `elsewhere` knows
-        the names of all documents of a kind, so that suggestions are the same as in the whole.
+        what the whole holds, so that the same is said and suggested as of the whole.
         """
         self.vocabulary = vocabulary
         self.files = files
@@ -235,8 +248,15 @@ class Manifest:
         """The names of all documents of a kind, such as `shop/prod`, for suggestions."""
         names = {"/".join(names) for other, *names in self._declared if other == kind}
         if self._elsewhere is not None:
-            names.update(self._elsewhere(kind))
+            names.update(self._elsewhere.declared(kind))
         return names
+
+    def files_below(self, folder: str) -> Collection[str]:
+        """All files of the manifest in a folder, at whatever depth; in the empty one: all that there are."""
+        if self._elsewhere is not None:
+            return self._elsewhere.below(folder)
+        begin = f"{folder}/" if folder else ""
+        return [path for path in self.files if path.startswith(begin) and is_manifest(path)]
 
     def documents(self) -> Iterable[Declared]:
         """All documents and where they stand, those included whose name another one had already."""
@@ -265,21 +285,36 @@ class Manifest:
         if found is None:
             return None
         spot, steps = found
-        return place_of(self.files, spot, (*steps, *path), key=key)
+        return place_of(self.files, spot, (*steps, *self._counted(source, path)), key=key)
+
+    def _counted(self, source: str, path: Steps) -> Steps:
+        """The way to a field, where a row of `tenants` is named by its platform: with its number instead."""
+        match path:
+            case ("tenants", str(platform), *rest):
+                project = self._declared[self._identity(source)].document
+                rows = project.tenants if isinstance(project, Project) else ()
+                number = next((i for i, row in enumerate(rows) if row.platform == platform), 0)
+                return ("tenants", number, *rest)
+        return path
 
     def _spot_of(self, source: str) -> tuple[Spot, Steps] | None:
         if source.startswith("grant "):
             grant = self._grants_by_source.get(source)
             return (self.spot(grant[0]), grant[1]) if grant else None
-        kind, _, names = source.partition(" ")
-        if kind == "file":
-            spot = self._spot_of_file(names)
+        if source.startswith("file "):
+            spot = self._spot_of_file(source.removeprefix("file "))
             return (spot, ()) if spot else None
+        identity = self._identity(source)
+        return (self.spot(identity), ()) if identity in self._declared else None
+
+    def _identity(self, source: str) -> Id:
+        """What a document is called now that is named so, by present or oldest names."""
+        kind, _, names = source.partition(" ")
         identity = (kind, *names.split("/"))
         if identity not in self._declared and kind in ("Workspace", "Project"):
             holder = self.names.holder(*identity[1:])
-            identity = id_of(holder) if holder else identity
-        return (self.spot(identity), ()) if identity in self._declared else None
+            return id_of(holder) if holder else identity
+        return identity
 
     def _spot_of_file(self, name: str) -> Spot | None:
         """Where a file below a landing zone's folder, or one of its documents, stands."""

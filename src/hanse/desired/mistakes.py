@@ -123,8 +123,8 @@ def _of_error(error: Any, schema: Mapping[str, Any]) -> Iterator[Mistake]:
     elif rule in ("minItems", "minLength") and kind["limit"] == 1:
         yield Mistake("out-of-range", f"{where}it must not be empty", "", steps)
     elif rule in _LIMITS:
-        message = f"{where}{what(error.instance)} is {_LIMITS[rule].format(kind['limit'])}"
-        yield Mistake("out-of-range", message, "", steps)
+        limit, advice = (text.format(kind["limit"]) for text in _LIMITS[rule])
+        yield Mistake("out-of-range", f"{where}{what(error.instance)} is {limit}", advice, steps)
     else:
         yield Mistake("invalid", f"{where}{error.message}", "", steps)
 
@@ -164,15 +164,16 @@ def _wrong_type(types: Sequence[str], error: Any, wanting: Mapping[str, Any] | N
 
 
 _LIMITS = {
-    "minimum": "less than {}",
-    "exclusiveMinimum": "not more than {}",
-    "maximum": "more than {}",
-    "exclusiveMaximum": "not less than {}",
-    "minLength": "shorter than {} characters",
-    "maxLength": "longer than {} characters",
-    "minItems": "shorter than {} entries",
-    "maxItems": "longer than {} entries",
+    "minimum": ("less than {}", "write {} or more"),
+    "exclusiveMinimum": ("not more than {}", "write more than {}"),
+    "maximum": ("more than {}", "write {} or less"),
+    "exclusiveMaximum": ("not less than {}", "write less than {}"),
+    "minLength": ("shorter than {} characters", ""),
+    "maxLength": ("longer than {} characters", ""),
+    "minItems": ("shorter than {} entries", ""),
+    "maxItems": ("longer than {} entries", ""),
 }
+"""By rule of the schema: what is wrong, and what to do where that is not plain."""
 
 
 def _first(problem: str) -> Mistake:

@@ -5,6 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+MANIFESTS = (".yaml", ".yml")
+"""How the names of the manifest's files end."""
+GRANTS, REVOCATIONS = "grants", "revocations"
+"""Folders in which Hanse itself writes files of the manifest; they may be yet to come."""
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a path of the repository is one of the manifest's files, before anything is ignored."""
+    return path.endswith(MANIFESTS) and "/." not in path and not path.startswith(".")
+
 
 def glob(patterns: Iterable[str]) -> re.Pattern[str]:
     """What matches any of some path patterns, and all that lies below a folder which matches.

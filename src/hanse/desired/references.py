@@ -10,18 +10,19 @@ from datetime import datetime
 
 import msgspec
 
-from hanse.desired.findings import Finding, Steps
+from hanse.desired.findings import Steps
 from hanse.desired.folders import fault, is_below, named_folders
 from hanse.desired.grants import check_access
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, LandingZone, Platform, Project, TenantRow, Workspace
 from hanse.desired.manifest import Id, Manifest, id_of
+from hanse.desired.mistakes import meant
 from hanse.desired.report import Report
 from hanse.desired.tag_checks import check_tags
 from hanse.desired.trust import check_trust
 from hanse.foundation.time import Invalid, parse_zone
 
 
-def check(manifest: Manifest, now: datetime) -> list[Finding]:
+def check(manifest: Manifest, now: datetime) -> Report:
     """Everything wrong between documents; `now` is only used to warn of grants whose time is over."""
     report = Report(manifest)
     _organization(report)
@@ -48,7 +49,7 @@ def check(manifest: Manifest, now: datetime) -> list[Finding]:
     check_tags(report)
     check_access(report, now)
     check_trust(report, now)
-    return report.findings
+    return report
 
 
 def _organization(report: Report) -> None:
@@ -172,7 +173,7 @@ def _tenant(report: Report, identity: Id, steps: Steps, tenant: TenantRow) -> No
         for name in tenant.quotas:
             if name not in known:
                 message = f"unknown quota '{name}' of {vendor}"
-                advice = report.meant("quota", name, known)
+                advice = meant(report.guess(f"quota of {vendor}", name, known), known)
                 report.error(identity, "unknown-quota", message, advice, (*steps, "quotas", name), key=True)
 
 

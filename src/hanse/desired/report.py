@@ -14,6 +14,7 @@ _SEARCHED = 2_000_000
 _LISTED = 8
 """Up to so many names are listed where none resembles the unknown one."""
 _DECLARE = "declare it, as a document of kind {}"
+_OTHERS = {"User": "Group", "Group": "User"}
 _WORDS = {"LandingZone": "landing zone", "PaymentMethod": "payment method"}
 
 
@@ -24,9 +25,11 @@ class Report:
         """Begin an empty report."""
         self.manifest = manifest
         self.findings: list[Finding] = []
+        self.doubtful: dict[Id, set[str]] = {}
+        """By document, the tags of which an error is told: what else comes of them only follows."""
         self._guesses: dict[tuple[str, str], str | None] = {}
         self._searched = 0
-        self._names: dict[str, dict[str, list[str]]] = {}
+        self._names: dict[str, dict[str, dict[str, None]]] = {}
 
     def error(
         self, identity: Id, code: str, message: str, advice: str = "", steps: Steps = (), *, key: bool = False
@@ -54,7 +57,12 @@ class Report:
         if self.manifest.declared((kind, *names)):
             return
         message = f"unknown {_WORDS.get(kind, kind.lower())} '{'/'.join(names)}'"
-        self.error(identity, "unknown-reference", message, self._advice(kind, names), steps)
+        other = _OTHERS.get(kind, "")
+        if other and names[-1] in self.known(other):
+            advice = _of_other_kind(names[-1], other.lower(), identity, steps)
+        else:
+            advice = self._advice(kind, names)
+        self.error(identity, "unknown-reference", message, advice, steps)
 
     def _advice(self, kind: str, names: tuple[str, ...]) -> str:
         manifest = self.manifest
@@ -67,14 +75,19 @@ class Report:
             return self.meant(f"Project {names[0]}", names[-1], here) or _DECLARE.format(kind)
         return self.meant(kind, names[-1], self.known(kind)) or _DECLARE.format(kind)
 
-    def known(self, kind: str, within: str = "") -> list[str]:
+    def known(self, kind: str, within: str = "") -> Collection[str]:
         """The names of all documents of a kind, or of those in a workspace or on a platform."""
         if kind not in self._names:
             names = self._names[kind] = {}
             for name in self.manifest.known(kind):
                 home, _, last = name.rpartition("/")
-                names.setdefault(home, []).append(last)
-        return self._names[kind].get(within, [])
+                names.setdefault(home, {})[last] = None
+        return self._names[kind].get(within, {})
+
+    def homes(self, project: str) -> list[str]:
+        """The workspaces that have a project of that name."""
+        self.known("Project")
+        return sorted(home for home, names in self._names["Project"].items() if project in names)
 
     def meant(self, kind: str, word: str, known: Collection[str]) -> str:
         """What was probably meant by an unknown word; empty if nobody can tell."""
@@ -89,3 +102,15 @@ class Report:
             self._searched += len(known)
             self._guesses[kind, word] = suggest(word, known) if self._searched <= _SEARCHED else None
         return self._guesses[kind, word]
+
+
+def _of_other_kind(name: str, is_: str, identity: Id, steps: Steps) -> str:
+    """What to do where a group stands for a person, or a person for a group."""
+    *_, last = (step for step in steps if isinstance(step, str))
+    if last == "members":
+        return f"'{name}' is a group, and groups contain no groups: name its people, or grant to both groups"
+    if last in ("users", "groups"):
+        return f"'{name}' is a {is_}: name it in '{is_}s'"
+    if "access" in steps or identity[0] in ("Grant", "Revocation"):
+        return f"'{name}' is a {is_}: write '{is_}: {name}'"
+    return f"'{name}' is a {is_}, and here stands a {'user' if is_ == 'group' else 'group'}"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
-
-import msgspec
-from msgspec import Struct
 
 from hanse.desired.findings import Steps
 from hanse.desired.kinds import LandingZone, Platform, Project, SingleTagValue, TagDefinition, TagValue
 from hanse.desired.manifest import Id, id_of
+from hanse.desired.marks import marked
 from hanse.desired.mistakes import what
 from hanse.desired.report import Report
 from hanse.desired.tag_values import PATTERNS, SELECT, Definition, Fault, Matcher, matcher, no_text
@@ -45,8 +43,6 @@ class _Checking:
         self.definitions: dict[str, Definition] = {}
         """The sound ones."""
         self.patterns = 0
-        self.wrong: set[tuple[Id, str]] = set()
-        """Documents and names of tags of theirs that were found wrong: nothing else is said of these."""
 
     def all(self) -> None:
         """Look at everything that has to do with tags."""
@@ -59,6 +55,12 @@ class _Checking:
             for platform in self.manifest.platforms.values():
                 self._mapping(platform)
 
+    def _doubt(self, identity: Id, tag: str) -> None:
+        self.report.doubtful.setdefault(identity, set()).add(tag)
+
+    def _is_doubtful(self, identity: Id, tag: str) -> bool:
+        return tag in self.report.doubtful.get(identity, ())
+
     # Definitions
 
     def _definition(self, definition: TagDefinition) -> None:
@@ -66,7 +68,10 @@ class _Checking:
         before = len(self.report.findings)
         self._choices(definition, identity)
         pattern = self._matcher(definition, identity)
-        self._setters(definition, identity)
+        who = definition.set_by
+        if who is not None and not (who.users or who.groups or who.machines):
+            advice = "name users, groups or machines, or take 'setBy' out"
+            self._wrong(identity, "nobody may set this tag", advice, ("setBy",))
         if len(self.report.findings) > before or identity in self.manifest.unsound:
             return
         checked = Definition(definition, pattern, self.report.guess)
@@ -118,18 +123,6 @@ class _Checking:
         self._wrong(identity, message, advice, ("pattern",))
         return None
 
-    def _setters(self, definition: TagDefinition, identity: Id) -> None:
-        who = definition.set_by
-        if who is None:
-            return
-        if not (who.users or who.groups or who.machines):
-            message = "nobody may set this tag"
-            self._wrong(identity, message, "name users, groups or machines, or take 'setBy' out", ("setBy",))
-        for i, user in enumerate(who.users):
-            self.report.refer(identity, ("setBy", "users", i), "User", user)
-        for i, group in enumerate(who.groups):
-            self.report.refer(identity, ("setBy", "groups", i), "Group", group)
-
     def _wrong(self, identity: Id, message: str, advice: str, steps: Steps, *, key: bool = False) -> None:
         self.report.error(identity, "tag-definition", message, advice, steps, key=key)
 
@@ -148,9 +141,11 @@ class _Checking:
                     elif (definition := self.definitions.get(name)) is not None:
                         for fault in definition.faults(value):
                             self._fault(document, name, fault)
+                    else:
+                        self._doubt(id_of(document), name)
             for one in wanted:
                 if document.tags.get(one.name, one.default) in _EMPTY:
-                    self._missing(document, one, defined)
+                    self._missing(document, one)
 
     def _undefined(
         self, document: Tagged, kind: str, name: str, value: TagValue, defined: Mapping[str, Any]
@@ -163,10 +158,13 @@ class _Checking:
             advice = f"take it out, or add {kind} to the 'kinds' of TagDefinition {name}"
             self._tell(document, name, "misplaced-tag", message, advice, steps, key=True)
         elif self.manifest.declared(("TagDefinition", name)):
-            self.wrong.add((id_of(document), name))
+            self._doubt(id_of(document), name)
         elif defined:
             advice = self.report.meant(f"tag of {kind}", name, defined)
-            if self.report.guess(f"tag of {kind}", name, defined) is None:
+            guess = self.report.guess(f"tag of {kind}", name, defined)
+            if guess is not None and guess not in document.tags:
+                self._doubt(id_of(document), guess)  # a misspelt tag and the missing one are one mistake
+            if guess is None:
                 declare = f"take it out, or declare a TagDefinition '{name}' with 'kinds: [{kind}]'"
                 advice = f"{declare}; {advice}" if advice else declare
             self._tell(document, name, "unknown-tag", f"unknown tag '{name}'", advice, steps, key=True)
@@ -185,19 +183,13 @@ class _Checking:
         message = f"tags.{name}: {fault.message}"
         self._tell(document, name, fault.code, message, fault.advice, ("tags", name, *fault.steps))
 
-    def _missing(self, document: Tagged, definition: Definition, defined: Mapping[str, Any]) -> None:
-        name, kind = definition.name, type(document).__name__
-        if (id_of(document), name) in self.wrong:
+    def _missing(self, document: Tagged, definition: Definition) -> None:
+        name = definition.name
+        if self._is_doubtful(id_of(document), name):
             return
         if name in document.tags:
             message, steps = f"tags.{name}: this tag must not be empty", ("tags", name)
             self._tell(document, name, "missing-tag", message, f"write {definition.allowed}", steps)
-        elif any(
-            self.report.guess(f"tag of {kind}", written, defined) == name
-            for written in document.tags
-            if written not in defined and written not in self.manifest.tag_definitions
-        ):
-            self.wrong.add((id_of(document), name))  # a misspelt tag and the missing one are one mistake
         else:
             advice = f"add '{name}: …' to its 'tags': {definition.allowed}"
             self._tell(document, name, "missing-tag", f"the tag '{name}' is missing", advice, ())
@@ -214,7 +206,7 @@ class _Checking:
         key: bool = False,
     ) -> None:
         identity = id_of(document)
-        self.wrong.add((identity, name))
+        self._doubt(identity, name)
         self.report.error(identity, code, message, advice, steps, key=key)
 
     # What asks for tags
@@ -272,7 +264,7 @@ class _Checking:
             if (
                 not values
                 or _says(tags.get(name), values)
-                or any((id_of(giver), name) in self.wrong for giver in givers)
+                or any(self._is_doubtful(id_of(giver), name) for giver in givers)
             ):
                 continue
             giver = next((one for one in reversed(givers) if name in one.tags), None)
@@ -356,31 +348,6 @@ def _either(words: Collection[str], conjunction: str) -> str:
 
 
 def _mapped(platform: Platform) -> Iterator[tuple[Steps, str]]:
-    """The tags that a platform's block names, each with the way to its key; their type says which they are."""
-    for steps, mapping in _mappings(platform, ()):
+    """The tags that a platform's block names, each with the way to its key."""
+    for steps, mapping in marked(platform, "tag"):
         yield from (((*steps, name), name) for name in mapping)
-
-
-def _mappings(block: Struct, steps: Steps) -> Iterator[tuple[Steps, Mapping[str, Any]]]:
-    for name, encoded in _ways(type(block)):
-        value = getattr(block, name)
-        if isinstance(value, Struct):
-            yield from _mappings(value, (*steps, encoded))
-        elif isinstance(value, dict):
-            yield (*steps, encoded), value
-
-
-@lru_cache(maxsize=256)
-def _ways(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
-    """Fields that are blocks, or mappings whose keys are marked as tags of projects."""
-    found = []
-    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-        variants = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
-        for variant in variants:
-            if isinstance(variant, msgspec.inspect.StructType) or (
-                isinstance(variant, msgspec.inspect.DictType)
-                and isinstance(variant.key_type, msgspec.inspect.Metadata)
-                and bool((variant.key_type.extra or {}).get("tag"))
-            ):
-                found.append((field.name, field.encode_name))
-    return tuple(found)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 
 from hanse.desired.findings import Steps
 from hanse.desired.kinds import Organization, ProtectedPaths, Signer, Who
 from hanse.desired.manifest import Id, Manifest, id_of
-from hanse.desired.paths import glob
+from hanse.desired.paths import GRANTS, MANIFESTS, REVOCATIONS, glob, is_manifest
 from hanse.desired.report import Report
 from hanse.desired.terms import BadTime, read_interval
 from hanse.foundation.keys import BadKey, PublicKey, read_gpg, read_ssh
@@ -49,6 +50,7 @@ def _all_who(manifest: Manifest) -> list[Who]:
 def check_trust(report: Report, now: datetime) -> None:
     """Report what is wrong with the organisation's trust and with `setBy` of tags."""
     organization = report.manifest.organization
+    _setters(report, organization)
     if organization is None:
         return
     trust, identity = organization.trust, id_of(organization)
@@ -57,20 +59,58 @@ def check_trust(report: Report, now: datetime) -> None:
         _signer(report, identity, ("trust", "signers", i), signer, now)
         _key(report, identity, ("trust", "signers", i), signer, keys)
     for i, row in enumerate(trust.protected):
+        for j, pattern in enumerate(row.paths):
+            _matches(report, identity, ("trust", "protected", i, "paths", j), pattern)
         _signs(report, identity, ("trust", "protected", i, "changedBy"), row.changed_by)
     for field, who in _approvers(organization):
         _approves(report, identity, ("trust", "approvals", field), who)
     if trust.protected and not trust.signers:
         message = "paths are protected, and nobody's signature counts, so nobody could change them"
         report.error(identity, "no-signers", message, "declare 'signers'", ("trust", "protected"))
+    _unprotected(report, organization)
+
+
+PROTECTS_NOTHING = "protects-nothing"
+"""The code of a finding that stands on which files there are, whatever they say."""
+
+
+def _matches(report: Report, identity: Id, steps: Steps, pattern: str) -> None:
+    """Warn of a pattern that no file of the manifest matches, where it is meant for such files."""
+    parts = pattern.strip("/").split("/")
+    plain = list(takewhile(lambda part: not set("*?") & set(part), parts))
+    _, dot, ending = parts[-1].rpartition(".")
+    is_other = dot and not set("*?") & set(ending) and not parts[-1].endswith(MANIFESTS)
+    if is_other or any(part.startswith(".") for part in parts) or parts[0] in (GRANTS, REVOCATIONS):
+        return
+    manifest, matching = report.manifest, glob([pattern])
+    folder = "/".join(plain[:-1] if plain == parts and pattern.endswith(MANIFESTS) else plain)
+    at_hand = filter(is_manifest, manifest.files)
+    if any(map(matching.fullmatch, at_hand)) or any(map(matching.fullmatch, manifest.files_below(folder))):
+        return
+    *above, last = parts
+    advice = "correct it, or take it out; it may stay if such files are yet to come"
+    if plain == parts:
+        depth = len(above)
+        beside = {path.split("/")[depth] for path in manifest.files_below("/".join(above))}
+        guess = report.guess(f"path in {'/'.join(above)}", last, beside)
+        advice = f"did you mean '{'/'.join([*above, guess])}'?" if guess else advice
+    message = f"'{pattern}' matches no file of the manifest, and protects nothing of it"
+    report.warning(identity, PROTECTS_NOTHING, message, advice, steps)
+
+
+def _setters(report: Report, organization: Organization | None) -> None:
+    """Who may set tags."""
     for tag in report.manifest.tag_definitions.values():
-        if tag.set_by is not None and trust.signers:
+        if tag.set_by is None:
+            continue
+        if organization is not None and organization.trust.signers:
             _signs(report, id_of(tag), ("setBy",), tag.set_by)
-        elif tag.set_by is not None:
+            continue
+        _people(report, id_of(tag), ("setBy",), tag.set_by)
+        if organization is not None:
             message = f"nobody's signature counts, so nobody could prove that they may set '{tag.name}'"
             advice = "declare Organization.trust.signers, or take 'setBy' out"
             report.error(id_of(tag), "no-signers", message, advice, ("setBy",))
-    _unprotected(report, organization)
 
 
 def _signer(report: Report, identity: Id, steps: Steps, signer: Signer, now: datetime) -> None:

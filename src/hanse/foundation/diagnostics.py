@@ -89,7 +89,7 @@ def suggest(word: str, candidates: Iterable[str]) -> str | None:
     return best[1] if best else None
 
 
-def _rank(diagnostic: Diagnostic) -> tuple[bool, str, int, int, str, str]:
+def _rank(diagnostic: Diagnostic) -> tuple[object, ...]:
     place = diagnostic.place or Place("", 0, 0)
     nowhere = diagnostic.place is None
-    return nowhere, place.path, place.line, place.column, diagnostic.code, diagnostic.message
+    return nowhere, place, diagnostic.code, diagnostic.message, diagnostic.advice

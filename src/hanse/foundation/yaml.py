@@ -35,6 +35,7 @@ MAX_FAULTS = 1000  # of one kind that are told, in one document
 _NODE_COST = 16  # of an alias's target, in characters, beside the length of its text
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 
+_EMPTY = frozenset(["---", "---\n"])
 _MARKER = re.compile(r"^(?:---|\.\.\.)(?=[ \t\n]|\Z)", re.MULTILINE)
 _ENDED = re.compile(r"\.\.\.(?=\s|\Z)")
 _PROLOG = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*(?:%[^\n]*\n?)+")
@@ -49,6 +50,8 @@ _RUST_ERROR = re.compile(r"YAML parse error at line (\d+), column (\d+)\n")
 
 _ALIAS_LIMITS = yaml_rs.AliasLimits(100_000, 8)  # a second wall: nodes repeated, aliases within aliases
 _MAX_QUOTED = 60
+_HEAD = ("apiVersion", "kind")  # what every document has, of Hanse's and of Kubernetes'
+_FEW = 10  # lines that a message names
 _Finding = tuple[str, str, str]  # code, message, advice
 _NUL: _Finding = ("control-character", "this text contains a NUL character", "take it out")
 _TOO_DEEP: _Finding = ("too-deep", f"this is nested more than {MAX_DEPTH} levels deep", "make it flatter")
@@ -108,6 +111,8 @@ def parse(data: bytes, path: str) -> Parsed:
     faults: list[_Fault] = []
     allowance = MAX_REPEATED
     for chunk in chunks:
+        if chunk.text in _EMPTY:  # of which a hostile file has a million
+            continue
         repeated, found = _inspect(chunk, allowance)
         allowance -= repeated
         value = None
@@ -432,6 +437,9 @@ def _duplicates(chunk: _Chunk) -> Iterator[_Fault]:
             waiting += reversed(node.value)
             continue
         waiting += (part for pair in reversed(node.value) for part in reversed(pair))
+        if node is root and (begins := _unseparated(node)):
+            yield _no_separator(chunk, begins)
+            continue
         first_lines: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -441,6 +449,31 @@ def _duplicates(chunk: _Chunk) -> Iterator[_Fault]:
                 message = f"the key {_short(key.value)} stands in this mapping already, on line {line}"
                 yield chunk.fault("duplicate-key", message, "keep one of them", key.start_mark)
             first_lines.setdefault(key.value, chunk.line + key.start_mark.line)
+
+
+def _unseparated(root: Any) -> list[Any]:
+    """The marks at which further documents begin in what is written as one: with a key that all of them have again."""
+    names = [key.value if isinstance(key, yaml.ScalarNode) else "" for key, _ in root.value]
+    if not all(names.count(name) > 1 for name in _HEAD):
+        return []
+    met: set[str] = set()
+    marks = []
+    for (key, _), name in zip(root.value, names, strict=True):
+        if name in _HEAD and name in met:
+            met.clear()
+            marks.append(key.start_mark)
+        if name in _HEAD:
+            met.add(name)
+    return marks
+
+
+def _no_separator(chunk: _Chunk, begins: list[Any]) -> _Fault:
+    first, *others = begins
+    lines = ", ".join(str(chunk.line + mark.line) for mark in others[:_FEW])
+    more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
+    also = f"; so it is on line {lines}{more}" if others else ""
+    message = f"another document begins here, and nothing parts it from the one before{also}"
+    return chunk.fault("no-separator", message, "write --- on a line of its own before each", first)
 
 
 def _not_a_mapping(chunk: _Chunk) -> _Fault:

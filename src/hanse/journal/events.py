@@ -61,7 +61,9 @@ class GrantRevoked(Struct, frozen=True, tag="grant:revoked"):
     """A grant was taken away at once, ahead of any commit."""
 
     workspace: str
+    """Empty: on the organisation."""
     project: str
+    """Empty: on the workspace."""
     subject_kind: SubjectKind
     subject: str
     role: str
@@ -69,6 +71,11 @@ class GrantRevoked(Struct, frozen=True, tag="grant:revoked"):
     by: Personal
     strength: Strength
     reason: Personal
+
+    @property
+    def scope(self) -> str:
+        """What the grant is on, as `desired.source` names scopes: `workspace/project`, or less of it."""
+        return f"{self.workspace}/{self.project}" if self.project else self.workspace
 
 
 class PassStarted(Struct, frozen=True, tag="pass:started"):

@@ -6,13 +6,13 @@ answer is told there too, with whom it was asked of. One that is broken is told 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from hanse.desired.kinds import Policy
-from hanse.desired.manifest import Manifest
+from hanse.desired.kinds import Document, Group, Policy
+from hanse.desired.manifest import Id, Manifest, id_of
 from hanse.foundation.diagnostics import Diagnostic, Place, error
 from hanse.policy.checking import Expression, check
 from hanse.policy.cost import MAX_STEPS, Bounds
@@ -44,16 +44,20 @@ _OBJECT = 40
 """Steps that it takes to make a variable and to hand it over."""
 _ELEMENT = 12
 """Steps that it takes for each element of its longest list."""
+_NONE: Mapping[Id, Collection[str]] = {}
 MAX_KEPT = 65_536
 """Answers that are remembered at a time."""
 
 
-def check_policies(manifest: Manifest, asked: Asked = lambda _: True) -> list[Diagnostic]:
+def check_policies(
+    manifest: Manifest, asked: Asked = lambda _: True, *, doubtful: Mapping[Id, Collection[str]] = _NONE
+) -> list[Diagnostic]:
     """Everything that policies say of a manifest, and everything that is wrong with them.
 
     With `asked`, only of what stands in these documents: nothing is told that asking of everything would not tell.
+    `doubtful` are tags of documents that are wrong themselves: no answer that they may be the reason of is told.
     """
-    return list(_Asking(manifest, asked).told())
+    return list(_Asking(manifest, asked, doubtful).told())
 
 
 @dataclass(eq=False)
@@ -150,9 +154,10 @@ class _View:
 
 
 class _Asking:
-    def __init__(self, manifest: Manifest, asked: Asked) -> None:
+    def __init__(self, manifest: Manifest, asked: Asked, doubtful: Mapping[Id, Collection[str]]) -> None:
         self._manifest = manifest
         self._asked = asked
+        self._doubtful = doubtful
         self._documents = Documents(manifest)
         self._steps = 0
 
@@ -243,10 +248,18 @@ class _Asking:
             if answer is None:
                 rule.too_long.append(subject)
             elif isinstance(answer, Failed):
-                rule.failed.setdefault((ask.at, answer), []).append(subject)
+                if not (self._doubtful and self._only_follows(ask, subject)):
+                    rule.failed.setdefault((ask.at, answer), []).append(subject)
             elif ask.at == "require":
                 rule.broken_by.append(subject)
             return
+
+    def _only_follows(self, ask: _Ask, subject: Subject) -> bool:
+        """Whether something is wrong with a tag that is asked for."""
+        documents = [one for one in subject.documents.values() if isinstance(one, Document)]
+        members = {name for group in documents if isinstance(group, Group) for name in group.members}
+        ids = [*map(id_of, documents), *(("User", name) for name in members)]
+        return any(tag in ask.expression.text for one in ids for tag in self._doubtful.get(one, ()))
 
     def _answer(self, rule: _Rule, ask: _Ask, view: _View, subject: Subject) -> _Answer:
         handed, size = view.hand_over(subject)

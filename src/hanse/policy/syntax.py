@@ -64,9 +64,12 @@ _LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"*", "/", "%"}),
 )
 """Operators between two values, from the loosest to the closest."""
+_WRITTEN = {"and": "&&", "or": "||", "not": "!", "is": "=="}
+"""Words of other languages, and what CEL has for them."""
 _AND = 1
 """Down to this level a chain is one operation with many parts."""
 _MAX_INTEGER = 2**63 - 1
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 class Wrong(Exception):
@@ -202,6 +205,8 @@ class _Parser:
         self._tokens = tokens
         self._next = 0
         self._nesting = 0
+        self._open: list[_Token] = []
+        """Brackets that are not closed yet."""
 
     def whole(self) -> Node:
         node = self._expression()
@@ -223,13 +228,26 @@ class _Parser:
 
     def _expect(self, sign: str, for_what: str) -> _Token:
         if not self._is(sign):
+            if self._ahead.sort == "end" and self._open:
+                opening = self._open[-1]
+                closing = _CLOSING[opening.text]
+                advice = f"write '{closing}' where what it holds ends"
+                raise Wrong(opening.at, f"this '{opening.text}' is not closed", advice)
             raise self._unexpected(f"'{sign}' {for_what}")
         return self._take()
+
+    def _close(self, for_what: str) -> None:
+        """Take the sign that closes the bracket which was opened last."""
+        self._expect(_CLOSING[self._open[-1].text], for_what)
+        self._open.pop()
 
     def _unexpected(self, wanted: str) -> Wrong:
         token = self._ahead
         found = f"'{token.text}'" if token.text else "the end"
-        return Wrong(token.at, f"expected {wanted}, and here is {found}")
+        advice = ""
+        if token.sort == "sign" and token.text in _CLOSING.values() and not self._open:
+            advice = "take it out, or write the bracket that it closes"
+        return _foreign(token) or Wrong(token.at, f"expected {wanted}, and here is {found}", advice)
 
     def _deeper(self, at: int) -> None:
         self._nesting += 1
@@ -286,9 +304,10 @@ class _Parser:
             sign = self._take()
             if sign.text == "[":
                 self._deeper(sign.at)
+                self._open.append(sign)
                 key = self._expression()
                 self._nesting -= 1
-                self._expect("]", "after the key")
+                self._close("after the key")
                 node = Index(sign.at, (node, key), self._depth(sign.at, node, key))
                 continue
             name = self._field()
@@ -313,6 +332,7 @@ class _Parser:
     def _called(self, name: _Token, target: Node | None) -> Node:
         opening = self._take()
         self._deeper(opening.at)
+        self._open.append(opening)
         arguments = self._several(")")
         self._nesting -= 1
         if target is not None and name.text in LOOPS and len(arguments) == _LOOP_ARGUMENTS:
@@ -341,7 +361,7 @@ class _Parser:
                 self._expect(",", f"or '{end}'")
                 if self._is(end) and end == ")":
                     raise self._unexpected("an argument")
-        self._take()
+        self._close("")
         return tuple(found)
 
     def _primary(self) -> Node:
@@ -349,6 +369,7 @@ class _Parser:
         if token.sort == "sign" and token.text in ("(", "[", "{"):
             self._take()
             self._deeper(token.at)
+            self._open.append(token)
             node = self._bracket(token)
             self._nesting -= 1
             return node
@@ -372,7 +393,7 @@ class _Parser:
         at = opening.at
         if opening.text == "(":
             node = self._expression()
-            self._expect(")", "to close the bracket")
+            self._close("to close the bracket")
             return node
         if opening.text == "[":
             parts = self._several("]")
@@ -384,7 +405,7 @@ class _Parser:
             pairs.append(self._expression())
             if not self._is("}"):
                 self._expect(",", "or '}'")
-        self._take()
+        self._close("")
         return MapOf(at, tuple(pairs), self._depth(at, *pairs))
 
     def _word(self, token: _Token) -> Node:
@@ -396,9 +417,24 @@ class _Parser:
             raise Wrong(
                 token.at, f"'{token.text}' is a word that CEL keeps for itself", "choose another name"
             )
+        if self._ahead.sort not in ("sign", "end") or self._is("(") or self._is("!"):
+            wrong = _foreign(token, before_a_value=True)
+            if wrong:
+                raise wrong
         if self._is("("):
             return self._called(token, None)
         return Name(token.at, name=token.text)
+
+
+def _foreign(token: _Token, *, before_a_value: bool = False) -> Wrong | None:
+    """What is wrong with a word that only other languages have."""
+    word = token.text.lower()
+    if token.sort != "name" or word not in _WRITTEN or (before_a_value and word != "not"):
+        return None
+    advice = f"write {_WRITTEN[word]}"
+    if word == "not":
+        advice = "write ! before what must not be, in brackets: !(…)"
+    return Wrong(token.at, f"'{token.text}' is no word of CEL", advice)
 
 
 def _string(token: _Token) -> Constant:

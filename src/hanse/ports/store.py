@@ -159,12 +159,16 @@ class Index(Rows, Protocol):
         """The names of all documents of a kind, without the kind."""
         ...
 
+    def within(self, paths: Iterable[str]) -> set[str]:
+        """The names of all documents in these files."""
+        ...
+
     def unsound(self) -> dict[str, str]:
         """Files in which something is wrong, with their blobs."""
         ...
 
     def below(self, folder: str) -> dict[str, str]:
-        """Files below a folder, with their blobs."""
+        """Files below a folder, with their blobs; below the empty one all."""
         ...
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:

@@ -25,7 +25,7 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     if examine is None:
         raise Trouble(f"platforms of {platform.vendor} cannot be examined")
     declared = zones(checked.manifest, name)
-    of_manifest, of_trust = _of_manifest(checked), await _of_trust(estate, commit)
+    of_manifest, of_trust = _of_manifest(checked), await _of_trust(estate, checked)
     try:
         credential = bound(estate.config, platform)
     except PlatformUnavailable as error:
@@ -34,12 +34,15 @@ async def doctor(estate: Estate, name: str) -> list[Check]:
     return [*of_manifest, *found, *of_trust]
 
 
-async def _of_trust(estate: Estate, commit: str) -> list[Check]:
+async def _of_trust(estate: Estate, checked: Checked) -> list[Check]:
     head = await estate.store.head()
     directory, settings = await accepted_state(estate.store, head)
     if asks_for_signatures(estate.trust_root, settings):
-        refusals = await untrusted(estate, commit, head, directory, settings)
+        refusals = await untrusted(estate, checked.commit, head, directory, settings)
         return [Check("trust", "error", refusal.message, refusal.advice) for refusal in refusals[:1]]
+    if asks_for_signatures(estate.trust_root, checked.settings):
+        said = f"no commit needs a signature yet: the trust that {checked.commit[:8]} declares counts once accepted"
+        return [Check("trust", "warning", said, "look at that commit, then accept it: `hanse apply`")]
     said = "no commit needs a signature, so whoever can push to the repository decides who has access"
     return [Check("trust", "warning", said, "docs/trust.md shows how to begin")]
 

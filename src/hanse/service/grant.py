@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Grant
-from hanse.desired.manifest import Manifest
+from hanse.desired.manifest import Manifest, Scope
+from hanse.desired.paths import GRANTS, REVOCATIONS
 from hanse.desired.terms import BadTime, read_term
 from hanse.desired.writing import document_text
 from hanse.foundation.identifiers import CHANCE_BYTES, new_id
@@ -19,8 +20,6 @@ from hanse.journal.revocation import Revocation as Revoked
 from hanse.service.estate import Trouble
 from hanse.service.write import Changes, Ground, Request, Writing
 
-FOLDER = "grants"
-REVOCATIONS = "revocations"
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -31,6 +30,14 @@ def parse_span(text: str) -> timedelta:
     if match is None:
         raise Trouble(f"'{text}' is no time", "write it as 30m, 4h, 7d or 2w")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def read_scope(scope: str) -> Scope:
+    """What a grant is on: `workspace/project`, `workspace`, or empty, which is the organisation. Raises Trouble."""
+    workspace, slash, project = scope.partition("/")
+    if (slash and not (workspace and project)) or "/" in project:
+        raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
+    return workspace, project
 
 
 def grant_request(  # noqa: PLR0913
@@ -46,13 +53,13 @@ def grant_request(  # noqa: PLR0913
     reason: str,
     revoked: Sequence[Revoked] = (),
 ) -> Request:
-    """A wish to grant a role on `workspace[/project]`. `revoked` is what is revoked and not accepted from git yet.
+    """A wish to grant a role on a scope, written as `read_scope` takes it.
+
+    `revoked` is what is revoked and not accepted from git yet.
 
     The Revocations of the same that stand in the manifest are taken out with it. Raises Trouble.
     """
-    workspace, slash, project = scope.partition("/")
-    if not workspace or (slash and not project):
-        raise Trouble(f"'{scope}' names no project", "write it as WORKSPACE/PROJECT, or as WORKSPACE alone")
+    workspace, project = read_scope(scope)
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
 
@@ -61,7 +68,7 @@ def grant_request(  # noqa: PLR0913
         grant = Grant(
             api_version="hanse/v1",
             name=name,
-            workspace=workspace,
+            workspace=workspace or None,
             project=project or None,
             user=subject if subject_kind == "user" else None,
             group=subject if subject_kind == "group" else None,
@@ -82,11 +89,11 @@ def grant_request(  # noqa: PLR0913
             )
         return {
             **_without_revocations(ground, (workspace, project), term, writing),
-            f"{FOLDER}/{name}.yaml": document_text(grant),
+            f"{GRANTS}/{name}.yaml": document_text(grant),
         }
 
     until_text = f" until {until}" if until else f" for {_words(span)}" if span else ""
-    subject_line = f"Grant {role} on {scope} to {subject_kind} {subject}{until_text}"
+    subject_line = f"Grant {role} on {scope or 'the organisation'} to {subject_kind} {subject}{until_text}"
     return Request(subject_line, reason, writing.person, make)
 
 
@@ -112,7 +119,7 @@ def _pending(
     for one in revoked:
         event = one.event
         same = (event.subject_kind, event.subject) == (term.subject_kind, term.subject)
-        if same and event.role in ("", term.role) and oldest == f"{event.workspace}/{event.project}":
+        if same and event.role in ("", term.role) and oldest == event.scope:
             return one
     return None
 

@@ -88,9 +88,10 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
             owner: replace(row, accepted=replace(row.accepted, intent=subtraction.apply(row.accepted.intent)))
             for owner, row in rows.items()
         }
+        stands = subtraction.apply_to_settings(settings) if settings else None
         revoked = revoked_grants((row.accepted.intent for row in rows.values()), revocations)
         return Proposal(
-            commit, head, None, found, acceptance, standing, directory, settings, approvals, revoked
+            commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked
         )
 
     refusals = await untrusted(estate, commit, head, directory, settings)
@@ -114,6 +115,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         settings.organization.guards if settings else checked.settings.organization.guards,
         approvals,
         revocations,
+        settings=checked.settings,
         descends=descends,
         related=descends or (head is not None and estate.source.has_common_history(head.commit, commit)),
         commit=commit,
@@ -135,7 +137,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         acceptance,
         rows,
         acceptance.directory,
-        checked.settings,
+        acceptance.settings,
         approvals,
         revoked,
     )
@@ -156,16 +158,19 @@ def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation])
 async def accept(estate: Estate, proposal: Proposal) -> None:
     """Make the proposal the accepted state, in one transaction with its events. Raises StoreError."""
     checked, acceptance, head = proposal.checked, proposal.acceptance, proposal.head
-    if checked is None or acceptance is None or checked.settings is None or not proposal.is_new:
+    settings = proposal.settings
+    if checked is None or acceptance is None or settings is None or not proposal.is_new:
         return
     now: datetime = estate.now()
-    people, settings = encode(acceptance.directory), checked.settings.encode()
-    blobs = {digest(acceptance.directory): people, digest(checked.settings): settings}
+    blobs = {
+        digest(acceptance.directory): encode(acceptance.directory),
+        digest(settings): settings.encode(),
+    }
     accepted = OrganizationAccepted(
         commit=proposal.commit,
         parent=head.commit if head else "",
         directory=digest(acceptance.directory),
-        settings=digest(checked.settings),
+        settings=digest(settings),
         intents=tuple(
             (owner, new.intent.digest) for owner, new in sorted(acceptance.changed.items(), key=_by_owner)
         ),

@@ -12,55 +12,50 @@ from collections.abc import Callable, Sequence
 from hanse.desired.intent import SubjectKind, Term
 from hanse.desired.kinds import Revocation as Declared
 from hanse.desired.manifest import Id, Manifest, Scope
+from hanse.desired.paths import REVOCATIONS
+from hanse.desired.settings import Settings
 from hanse.desired.writing import document_text
 from hanse.foundation.identifiers import new_id
 from hanse.journal.events import GrantRevoked
 from hanse.journal.revocation import Revocation
 from hanse.model import Personal, Tenant
 from hanse.ports.source import never
+from hanse.ports.store import Store
 from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble, typed
-from hanse.service.grant import REVOCATIONS
+from hanse.service.grant import read_scope
 from hanse.service.trust import decider
 from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
 
 
 async def revoke(
-    estate: Estate, project: str, subject_kind: SubjectKind, subject: str, role: str, reason: str
+    estate: Estate, scope: str, subject_kind: SubjectKind, subject: str, role: str, reason: str
 ) -> Revocation:
-    """Revoke what is accepted for that subject on `workspace/project`. Raises Trouble where there is nothing.
+    """Revoke what is accepted for that subject on a scope, written as `read_scope` takes it.
 
     The next pass takes the access away; this only decides and journals it. What is revoked already stays as it is.
+    Raises Trouble where there is nothing.
     """
-    workspace, _, name = project.partition("/")
-    by = decider(estate, "revocation", *await accepted_state(estate.store, await estate.store.head()))
-    owner = None
-    async for row in estate.store.owners():
-        intent = row.accepted.intent
-        if isinstance(row.owner, Tenant) and (intent.workspace, intent.project) == (workspace, name):
-            owner = row.owner
-            held = {(t.subject_kind, t.subject, t.role) for t in intent.grants}
-            if any(k == subject_kind and s == subject and role in ("", r) for k, s, r in held):
-                break
-    else:
-        if owner is None:
-            raise Trouble(
-                f"there is no accepted project {project}",
-                "name it as workspace/project; a grant on a workspace or on the organisation ends by a commit",
-            )
-        what = f" as {role}" if role else ""
-        raise Trouble(
-            f"{subject_kind} {subject} has no accepted grant{what} on {project}",
-            "a grant through a group is revoked with --group, or by taking the person out of the group",
-        )
+    named = read_scope(scope)
+    directory, settings = await accepted_state(estate.store, await estate.store.head())
+    by = decider(estate, "revocation", directory, settings)
+    oldest, terms = await _accepted_terms(estate.store, settings, named)
     for one in await estate.store.revocations():
         event = one.event
         same = (event.workspace, event.project, event.subject_kind, event.subject)
-        if same == (owner.workspace, owner.project, subject_kind, subject) and event.role in ("", role):
+        if same == (*oldest, subject_kind, subject) and event.role in ("", role):
             return one
+    held = {(term.subject_kind, term.subject) for term in terms if role in ("", term.role)}
+    if (subject_kind, subject) not in held:
+        what = f" as {role}" if role else ""
+        raise Trouble(
+            f"{subject_kind} {subject} has no accepted grant{what} on {scope or 'the organisation'}",
+            "a grant through a group is revoked with --group, or by taking the person out of the group"
+            if subject_kind == "user"
+            else "`hanse graph` shows who has which role where",
+        )
     event = GrantRevoked(
-        owner.workspace,
-        owner.project,
+        *oldest,
         subject_kind,
         subject,
         role,
@@ -71,6 +66,27 @@ async def revoke(
     revocation = await estate.store.revoke(event, estate.now())
     await estate.store.chain()
     return revocation
+
+
+async def _accepted_terms(store: Store, settings: Settings | None, scope: Scope) -> tuple[Scope, list[Term]]:
+    """A scope by its oldest names, and what is accepted on it; what a guard holds there counts too."""
+    oldest, terms = scope, list[Term]()
+    known = False
+    async for row in store.owners():
+        owner, intent = row.owner, row.accepted.intent
+        if (intent.workspace, intent.project) == scope:
+            oldest = (owner.workspace, owner.project if isinstance(owner, Tenant) else "")
+            terms += intent.grants
+            known = True
+    workspace, project = oldest
+    if project and not known:
+        raise Trouble(
+            f"there is no accepted project {'/'.join(scope)}",
+            "name it as WORKSPACE/PROJECT; one without a tenant gives access to nothing: its grants end by a commit",
+        )
+    if settings is not None and not project:
+        terms += settings.workspace_grants.get(workspace, ()) if workspace else settings.grants
+    return oldest, terms
 
 
 async def write_revocations(
@@ -109,7 +125,7 @@ def revocation_request(writing: Writing, revocation: Revocation) -> Request:
             document = Declared(
                 api_version="hanse/v1",
                 name=new_id(revocation.at, bytes.fromhex(revocation.digest)),
-                workspace=inline[0],
+                workspace=inline[0] or None,
                 project=inline[1] or None,
                 user=event.subject if event.subject_kind == "user" else None,
                 group=event.subject if event.subject_kind == "group" else None,
@@ -127,18 +143,17 @@ def revocation_request(writing: Writing, revocation: Revocation) -> Request:
 
 def words(event: GrantRevoked) -> str:
     """What is revoked, in words."""
-    scope = f"{event.workspace}/{event.project}"
+    scope = event.scope or "the organisation"
     return f"{event.role or 'every role'} of {event.subject_kind} {event.subject} on {scope}"
 
 
 def _hits(manifest: Manifest, event: GrantRevoked) -> Sequence[tuple[Scope, Term, Id]]:
     """The grants of the manifest that are revoked and that nothing takes away yet."""
-    scope = f"{event.workspace}/{event.project}"
     return [
         (place, term, identity)
         for place, term, identity in manifest.sound_terms((event.subject_kind, event.subject))
         if event.role in ("", term.role)
-        and manifest.names.scope(*place) == scope
+        and manifest.names.scope(*place) == event.scope
         and not manifest.revocations_of(place, term)
     ]
 

@@ -125,6 +125,10 @@ class Serving:
         self._found = asyncio.Event()
         """There is a commit that was not judged."""
         self._waits = "the store"
+        self._refused: tuple[object, ...] = ()
+        """What was told last of a commit that is not accepted."""
+        self._unwritten: dict[str, tuple[str, str]] = {}
+        """By digest of a revocation: why no commit has it, as it was told."""
 
     def look_now(self) -> None:
         """Look at the repository now: somebody says that it changed. However often, one look comes after this one."""
@@ -284,18 +288,24 @@ class Serving:
             await self._estate.sleep(STORE_SECONDS)
 
     def _tell_written(self, results: Sequence[tuple[Revocation, Result]]) -> bool:
-        """Tell what became of revocations; whether any is to be tried again."""
-        failed: set[tuple[str, str]] = set()
+        """Tell what became of revocations, once as long as it is so; whether any is to be tried again."""
+        unwritten: dict[str, tuple[str, str]] = {}
+        anew: dict[tuple[str, str], list[str]] = {}
         for one, result in results:
             what = words(one.event)
             if isinstance(result, Committed):
                 if result.changes:
                     self._told(Wrote(result.commit, result.branch, what))
-            elif (result.message, result.advice) not in failed:
-                failed.add((result.message, result.advice))
-                message = f"it is in force, and no commit yet: {result.message}"
-                self._told(Failed(f"the revocation of {what}", message, result.advice))
-        return bool(failed)
+                continue
+            why = unwritten[one.digest] = (result.message, result.advice)
+            if self._unwritten.get(one.digest) != why:
+                anew.setdefault(why, []).append(what)
+        for (message, advice), whats in anew.items():
+            more = f", and of {len(whats) - 1} more" if len(whats) > 1 else ""
+            said = f"it is in force, and no commit yet: {message}"
+            self._told(Failed(f"the revocation of {whats[0]}{more}", said, advice))
+        self._unwritten = unwritten
+        return bool(unwritten)
 
     async def _watch_store(self, loop: Loop, state: _Accepted) -> None:
         """Every second: did somebody write into the store, or is there another commit?
@@ -365,7 +375,10 @@ class Serving:
                 await loop.mark(owners, f"commit {commit[:8]}")
             await loop.tell_undeclared()
         self._judged = inputs
-        self._told(Judged(proposal, len(owners)))
+        told = (commit, proposal.diagnostics, proposal.trips) if proposal.checked is None else ()
+        if not told or told != self._refused:  # somebody revoked or approved, and it is as wrong as before
+            self._told(Judged(proposal, len(owners)))
+        self._refused = told
         return now
 
     async def _use(self, loop: Loop, was: _Accepted, now: _Accepted) -> None:

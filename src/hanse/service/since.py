@@ -30,10 +30,12 @@ from hanse.desired.affected import (
     needed,
     turns,
 )
+from hanse.desired.compiled import UNKNOWN_EXTERNAL_ID
 from hanse.desired.kinds import Document
 from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
 from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
+from hanse.desired.trust import PROTECTS_NOTHING
 from hanse.foundation.diagnostics import Diagnostic, in_order
 from hanse.foundation.yaml import MAX_BYTES, parse
 from hanse.policy import FAILED
@@ -105,7 +107,9 @@ def check_worktree_since(source: Source, language: Language, since: str, now: da
         for path in differing:
             contents = before.get(old.blobs.get(path, ""), b""), files.get(path, b"")
             comparing.add(path, *(parts_of(content, language.vocabulary) for content in contents))
-        asked = comparing.changed({path: ids.get(path, "") for path in differing}, links, [])
+        blobs = {path: ids.get(path, "") for path in differing}
+        came_or_went = ids.keys() != old.blobs.keys()
+        asked = comparing.changed(blobs, links, [], came_or_went)
         graph = _Memory(_all_noted(loaded, ids))
         selection = _Selection(_Felt(graph, len(ids) + MOST, asked), None, asked, loaded)
         return checked("", loaded, language, now, selection)
@@ -127,6 +131,8 @@ class _Changed:
     noted: list[Noted]
     before: list[Noted]
     """Of these documents, what they mentioned before."""
+    came_or_went: bool
+    """Whether any file was added or taken out."""
     touched: set[str]
     """All documents of changed files, of earlier ones too."""
     since: str
@@ -158,10 +164,14 @@ class _Look:
         checked, selection = await self.at_some(changed, turns(last.at, self._now))
         kept = [found for found in last.findings if not selection.renews(found)]
         speaking = any(path in found.message for found in kept for path in changed.blobs)
-        # What a policy failed for is told in one finding, for all together.
-        if speaking or any(found.code == FAILED for found in checked.diagnostics):
+        # Of a platform some things are told as long as anybody is on it, and what a policy failed for is told in one
+        # finding, for all together.
+        where = self._index.within({found.place.path for found in kept if found.place})
+        shared = changed.names and any(name.startswith("Platform ") for name in where)
+        if speaking or shared or any(found.code == FAILED for found in checked.diagnostics):
             raise _AllError
-        checked = replace(checked, diagnostics=in_order([*checked.diagnostics, *kept]), since=last.commit)
+        found = in_order(dict.fromkeys([*checked.diagnostics, *kept]))
+        checked = replace(checked, diagnostics=found, since=last.commit)
         self._remember(checked)
         return checked
 
@@ -191,13 +201,14 @@ class _Look:
         always = {f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__)}
         # Whether a tag is defined soundly is felt by all, so what the definitions stand on is needed too.
         names = always | needed({*judged, *filter(is_definition, always)}, index)
-        found = index.declaring(names) | index.unsound()
+        unsound = index.unsound()  # of two documents with one name, the second; the first is what counts
+        found = index.declaring(names | index.within(unsound)) | unsound
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
             found |= index.below(folder)
         found |= {path: blob for path, blob in asked.blobs.items() if blob}
         files = Blobs(self._source, dict(sorted(found.items(), key=lambda item: item[0].encode())))
         rows = await self._rows(files.blobs.values())
-        loaded = load_blobs(files, self._language, self._now, rows, asked.links, index.declared)
+        loaded = load_blobs(files, self._language, self._now, rows, asked.links, index)
         if loaded.manifest.organization is None:
             raise _AllError
         wrong = _wrong(loaded.diagnostics)
@@ -209,6 +220,8 @@ class _Look:
         index.move(self._commit, [noted.path for noted in settled], settled)
         selection = _Selection(felt, judged, asked, loaded)
         result = checked(self._commit, loaded, self._language, self._now, selection)
+        if any(one.code == UNKNOWN_EXTERNAL_ID for one in result.diagnostics):
+            raise _AllError  # only among all people it is known that nobody has it
         mine = {name for names in result.natives.values() for name in names}
         if any(sources - judged - result.natives.keys() for sources in index.holding(mine).values()):
             raise _AllError  # somebody who was not looked at has that name already
@@ -267,7 +280,8 @@ class _Look:
             if change.new:
                 noted.append(_noted(change.path, change.new, new[0], sound=change.new in rows))
         blobs = {change.path: change.new for change in changes}
-        return comparing.changed(blobs, links, noted, since)
+        came_or_went = any(not (change.old and change.new) for change in changes)
+        return comparing.changed(blobs, links, noted, came_or_went, since)
 
     async def _rows(self, blobs: Collection[str]) -> Mapping[str, bytes]:
         return await known_rows(self._source, self._language, blobs, self._index)
@@ -309,14 +323,19 @@ class _Comparing:
                 side.setdefault(name_of(document), []).append((path, document))
 
     def changed(
-        self, blobs: dict[str, str], links: list[str], noted: list[Noted], since: str = ""
+        self,
+        blobs: dict[str, str],
+        links: list[str],
+        noted: list[Noted],
+        came_or_went: bool,
+        since: str = "",
     ) -> _Changed:
         """What came out."""
         before, after = self._before, self._after
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         former = (_noted("", "", (d for _, d in before[name]), sound=True) for name in names & before.keys())
         touched = self._names | before.keys() | after.keys()
-        return _Changed(blobs, links, self._names | names, noted, list(former), touched, since)
+        return _Changed(blobs, links, self._names | names, noted, list(former), came_or_went, touched, since)
 
 
 class _Selection:
@@ -343,6 +362,8 @@ class _Selection:
         """Whether this finding is."""
         place = diagnostic.place
         if place is None or self._told is None or (self._is_renaming and diagnostic.code == "former-name"):
+            return True
+        if self._asked.came_or_went and diagnostic.code == PROTECTS_NOTHING:
             return True
         here = self._names.get(place.path, {})
         number = 0

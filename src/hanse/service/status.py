@@ -64,7 +64,10 @@ async def status(estate: Estate, only: str = "") -> State:
         and (not project or row.accepted.intent.project == project)
     ]
     if only and not rows:
-        raise Trouble(f"nothing is accepted of {only}", "`hanse status` lists everything")
+        raise Trouble(
+            f"nothing that is accepted of {only} has a place on a platform",
+            "`hanse status` lists what has one",
+        )
     wanted, head = estate.source.head(branch), await estate.store.head()
     directory, settings = await accepted_state(estate.store, head)
     work = await estate.store.work()

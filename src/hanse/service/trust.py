@@ -141,8 +141,11 @@ def _difference(estate: Estate, old: str, new: str) -> Iterator[Change]:
 
 
 def _title(commit: Commit) -> str:
-    subject = commit.message.partition("\n")[0]
-    return f'"{subject[:LONGEST_TITLE]}" by {commit.author_name[:LONGEST_TITLE]}'
+    subject, author = (
+        text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE].rstrip()}…"
+        for text in (commit.message.partition("\n")[0], commit.author_name)
+    )
+    return f'"{subject}" by {author}'
 
 
 def summary(refusals: Sequence[Refusal]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from hanse.desired.findings import Lazy
 from hanse.desired.intent import Directory, Intent
 from hanse.desired.intents import directory, intents, samples, settings
 from hanse.desired.load import MANIFESTS, Loaded, current, is_manifest, load, row_of
-from hanse.desired.manifest import Manifest
+from hanse.desired.manifest import Elsewhere, Manifest
 from hanse.desired.settings import Settings
 from hanse.desired.source import document_source
 from hanse.foundation.diagnostics import Diagnostic, has_errors, in_order
@@ -116,7 +116,7 @@ def load_blobs(
     now: datetime,
     rows: Mapping[str, bytes],
     links: Collection[str],
-    elsewhere: Callable[[str], Iterable[str]] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Loaded:
     """Load files of a commit, with what is known of their contents."""
     known = {path: rows[blob] for path, blob in files.blobs.items() if blob in rows}
@@ -224,16 +224,19 @@ def checked(
     compiled = [
         one for one in manifest.diagnostics(ordered) if one.place not in mistaken
     ]  # else it only follows
-    found = in_order([*diagnostics, *compiled, *_policies(manifest, selection)])
+    found = in_order([*diagnostics, *compiled, *_policies(loaded, selection)])
     names_of = {owner: one.names for owner, one in made.items()}
     return Checked(commit, manifest, found, wanted, people, setting, names_of)
 
 
-def _policies(manifest: Manifest, selection: Selection | None) -> list[Diagnostic]:
+def _policies(loaded: Loaded, selection: Selection | None) -> list[Diagnostic]:
     """What policies say of what is told, and what is wrong with policies that are."""
+    manifest, doubtful = loaded.manifest, loaded.doubtful
     if selection is None:
-        return check_policies(manifest)
-    found = check_policies(manifest, lambda identity: selection.told(document_source(*identity)))
+        return check_policies(manifest, doubtful=doubtful)
+    found = check_policies(
+        manifest, lambda identity: selection.told(document_source(*identity)), doubtful=doubtful
+    )
     return [d for d in found if d.code != MISTAKEN or selection.tells(d)]
 
 

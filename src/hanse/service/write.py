@@ -37,9 +37,14 @@ TRIES = 12
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds before a further try, at the most: each waits some part of it, by chance, and the double next time."""
 
-_MAY_NOT = (
-    "have Hanse sign: a `repository.signingKey` in server.yaml, accepted as the `machine` of a signer who may do this; "
-    "or have somebody who may do it sign it: their own commit, or the merge of a branch for review (`--branch`)"
+_HAVE_HANSE_SIGN = (
+    "have Hanse sign: a `repository.signingKey` in server.yaml, "
+    "accepted as the `machine` of a signer who may do this"
+)
+_LET_IT = "let Hanse's machine do this in Organization.trust"
+_OR_SOMEBODY = (
+    "or have somebody who may do it sign it: "
+    "their own commit, or the merge of a branch for review (`--branch`)"
 )
 
 Changes = Mapping[str, bytes | None]
@@ -347,7 +352,10 @@ class Writing:
         look = Look(self.source, self.language.vocabulary, self.cache, self.root, signers, settings)
         found = await look.at(self.source.changes(list(asked), all_sorts=True))
         return {
-            asked[one.commit]: Declined(f"trust would refuse it, for its commit {wrong.what}", _MAY_NOT)
+            asked[one.commit]: Declined(
+                f"trust would refuse it, for its commit {wrong.what}",
+                f"{_LET_IT if signers.signatory(one.verdict) else _HAVE_HANSE_SIGN}; {_OR_SOMEBODY}",
+            )
             for one in found
             for wrong in signers.wrong(one)
         }

@@ -217,14 +217,19 @@ class Cache:
         """The names of all documents of a kind, without the kind."""
         return [name[len(kind) + 1 :] for name in self._packs.all(_documents(kind))]
 
+    def within(self, paths: Iterable[str]) -> set[str]:
+        """The names of all documents in these files."""
+        return {name for _, names in self._packs.find(_FILES, paths).values() for name in names}
+
     def unsound(self) -> dict[str, str]:
         """Files in which something is wrong, with their blobs."""
         return self._packs.all(_UNSOUND)
 
     def below(self, folder: str) -> dict[str, str]:
-        """Files below a folder, with their blobs."""
+        """Files below a folder, with their blobs; below the empty one all."""
+        beginning = f"{folder}/" if folder else ""
         files = self._packs.all(_FILES)
-        return {path: blob for path, (blob, _) in files.items() if path.startswith(f"{folder}/")}
+        return {path: blob for path, (blob, _) in files.items() if path.startswith(beginning)}
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""

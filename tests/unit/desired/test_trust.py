@@ -59,9 +59,9 @@ def test_every_mistake_has_its_place(keys: list[str]) -> None:
     - {{machine: hub, ssh: nonsense, until: 2026-13-01}}
     - {{user: u-2, gpg: "-----BEGIN PGP PRIVATE KEY BLOCK-----"}}
   protected:
-    - {{paths: [a], changedBy: {{users: [u-8], groups: [teem], machines: [hubb]}}}}
-    - {{paths: [b], changedBy: {{groups: [gone]}}}}
-    - {{paths: [c], changedBy: {{}}}}
+    - {{paths: [a.txt], changedBy: {{users: [u-8], groups: [teem], machines: [hubb]}}}}
+    - {{paths: [b.txt], changedBy: {{groups: [gone]}}}}
+    - {{paths: [c.txt], changedBy: {{}}}}
   approvals: {{guard: {{machines: [hub]}}, deletion: {{users: [u-2]}}}}
 """
     assert sorted(found(trust), key=lambda one: (one[2], one[1])) == [
@@ -91,7 +91,7 @@ def test_rules_without_signers_could_be_kept_by_nobody() -> None:
     tag = (
         "---\n{apiVersion: hanse/v1, kind: TagDefinition, name: x, kinds: [Project], setBy: {users: [u-1]}}\n"
     )
-    assert [code for _, code, _ in found("  protected: [{paths: [a], changedBy: {users: [u-1]}}]\n")] == [
+    assert [code for _, code, _ in found("  protected: [{paths: [people.yaml], changedBy: {users: [u-1]}}]\n")] == [
         "no-signers", "nobody-may",
     ]  # fmt: skip
     assert [code for _, code, _ in found("  signers: []\n", tag)] == ["no-signers"]
@@ -101,7 +101,7 @@ def test_who_decides_must_not_be_everybodys_to_change(keys: list[str]) -> None:
     signers = f'  signers: [{{user: u-1, ssh: "{keys[0]}"}}]\n'
     rule = '  protected: [{{paths: ["{}"], changedBy: {{groups: [team]}}}}]\n'
     for paths, codes in (
-        ("platforms", ["unprotected-trust"]),
+        ("nothing.txt", ["unprotected-trust"]),
         ("organization.yaml", ["unprotected-trust"]),
         ('organization.yaml", "people.yaml', []),
     ):

@@ -122,6 +122,27 @@ def test_duplicate_keys_are_all_reported_with_their_places() -> None:
     )
 
 
+def test_documents_that_nothing_parts_are_told_once() -> None:
+    text = """\
+    apiVersion: hanse/v1
+    kind: User
+    name: u-1
+    externalIds: {a: b, a: c}
+    apiVersion: hanse/v1
+    kind: User
+    name: u-2
+    kind: User
+    apiVersion: hanse/v1
+    name: u-3
+    """
+    repeated, told = [render(d) for d in yaml.parse(dedent(text).encode(), "f.yaml").diagnostics]
+    assert repeated.startswith("f.yaml:4:21: error: the key 'a' stands in this mapping already")
+    assert told == (
+        "f.yaml:5:1: error: another document begins here, and nothing parts it from the one before; "
+        "so it is on line 8; write --- on a line of its own before each"
+    )
+
+
 def test_one_broken_document_hides_no_other() -> None:
     parsed = yaml.parse(b"a: 1\n---\nb: [1\n---\nc: 3\n---\nd: e: f\n", "f.yaml")
     assert [document.value for document in parsed.documents] == [{"a": 1}, {"c": 3}]

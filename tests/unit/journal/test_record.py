@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -58,6 +59,7 @@ STEP = Step(
 )
 
 
+@cache
 def anything(kind: Any) -> st.SearchStrategy[Any]:
     """Values of a type, read from its annotations: a field added later is covered without a word here."""
     if kind in LEAVES:

@@ -125,7 +125,8 @@ def test_people_who_are_disabled_or_unknown_are_no_members() -> None:
 
 
 def test_a_person_without_external_id_is_a_warning_and_no_member() -> None:
-    directory = Directory({"dan": Person("dan", external_ids={"other": Personal("d")})})
+    dan = Person("dan", external_ids={"other": Personal("d")})
+    directory = Directory({"dan": dan, "eve": Person("eve", external_ids={"fra": Personal("e")})})
     result = compiled(intent(user("dan", "user")), directory)
     assert codes(result) == [("warning", "no-external-id")]
     assert result.problems[0].source == "grant shop/prod user:dan user .."
@@ -223,7 +224,6 @@ def test_a_workspace_has_a_domain_only_where_the_platform_gives_one() -> None:
             ("openstack",),
         ),
         ({"platform_block": {**BLOCK, "domains": {}}}, "invalid-block", "Platform os", ("openstack",)),
-        ({"quotas": {"core": 3}}, "unknown-quota", "Project shop/prod", ("tenants",)),
         (
             {"landing_zone_block": {"quotas": {"default": {"disks": 3}}}},
             "unknown-quota",
@@ -234,7 +234,7 @@ def test_a_workspace_has_a_domain_only_where_the_platform_gives_one() -> None:
             {"quotas": {"cores": 9}, "landing_zone_block": {"quotas": {"max": {"cores": 8}}}},
             "quota-too-high",
             "Project shop/prod",
-            ("tenants",),
+            ("tenants", "os", "quotas", "cores"),
         ),
         ({"tags": {"a": "x" * 255}}, "tag-too-long", "Project shop/prod", ("tags", "a")),
         ({"tags": {f"t{n}": "" for n in range(80)}}, "too-many-tags", "Project shop/prod", ("tags",)),
@@ -249,7 +249,8 @@ def test_what_cannot_be_is_an_error_with_its_place(
 
 
 def test_an_unknown_quota_gets_a_suggestion() -> None:
-    assert "did you mean 'cores'" in compiled(intent(quotas={"core": 3})).problems[0].message
+    asked = {"quotas": {"max": {"core": 3}}}
+    assert "did you mean 'cores'" in compiled(intent(landing_zone_block=asked)).problems[0].advice
 
 
 def test_quotas_that_cannot_be_held_yet_are_told() -> None:

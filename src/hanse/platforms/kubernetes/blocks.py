@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from hanse.desired.kinds import Folder, MappedTag
+from hanse.desired.kinds import ExternalId, Folder, MappedTag
 from hanse.model import KindSpec
 from hanse.ports.platform import Description, Pace
 
@@ -63,7 +63,6 @@ QUOTAS: dict[str, tuple[str, str]] = {
 _LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 
-Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Amount = Annotated[int, Meta(ge=0)]
 Prefix = Annotated[
     str, Meta(pattern=r"^[!-~]{0,255}(?!\n)$", description="at most 255 letters, digits and signs of ASCII")
@@ -116,7 +115,7 @@ class Block(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
 class Users(Block, frozen=True, kw_only=True):
     """What a person is called by the API server: `prefix` and an external id, as the token's claim gives it."""
 
-    external_id: Text
+    external_id: ExternalId
     """Which of a User's `externalIds` is the value of the claim by which tokens name people."""
     prefix: Prefix = ""
     """What the API server puts before it (`claimMappings.username.prefix`), such as `mesh:`."""

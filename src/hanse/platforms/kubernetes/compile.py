@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.compiled import Compiled, Problem, nobody_has
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES
 from hanse.desired.source import document_source, file_source, scope_of, tag_sources, term_source
@@ -98,6 +98,7 @@ class _Compiling:
         self.key = namespace_key(intent.organization, owner)
         self.namespace = Ref(self.key)
         self.source = document_source("Project", intent.workspace, intent.project)
+        self.row = ("tenants", owner.platform)
         self.platform_source = document_source("Platform", owner.platform)
         self.landing_zone_source = document_source("LandingZone", owner.platform, intent.landing_zone)
         self.resources: list[Resource] = []
@@ -166,17 +167,13 @@ class _Compiling:
 
     def _check_name(self) -> None:
         name, accounts = self.name, self.platform.accounts.namespace
+        where: _Path
         if self.intent.native:
-            where, whence, advice = (
-                "tenants",
-                "of `native`",
-                "give the name of a namespace that can be a tenant's",
-            )
+            where, whence = (*self.row, "native", "id"), "of `native`"
+            advice = "give the name of a namespace that can be a tenant's"
         else:
-            where, whence = (
-                "name",
-                f"by the pattern '{self.platform.names.namespace}' of {self.platform_source}",
-            )
+            where = ("name",)
+            whence = f"by the pattern '{self.platform.names.namespace}' of {self.platform_source}"
             advice = "choose another name, or another pattern"
         if len(name) > NAME_LENGTH:
             code, why = "name-too-long", f"has {len(name)} characters, and Kubernetes takes {NAME_LENGTH}"
@@ -189,7 +186,7 @@ class _Compiling:
         else:
             return
         message = f"the namespace '{name}', {whence}, {why}"
-        self._problem("error", code, message, advice, self.source, (where,))
+        self._problem("error", code, message, advice, self.source, where)
 
     def _label_value(self, tag: str, key: str) -> str:
         """A tag's value as a label's: at most 63 letters, digits, '-', '_' and '.', the first and last no sign."""
@@ -208,7 +205,13 @@ class _Compiling:
         quotas = self.zone.quotas
         for limit, amounts in (("default", quotas.default), ("max", quotas.max)):
             for name in amounts:
-                self._known_quota(name, self.landing_zone_source, ("kubernetes", "quotas", limit, name))
+                if name not in QUOTAS:
+                    likely = suggest(name, QUOTAS)
+                    known = f"quotas of Kubernetes are {', '.join(QUOTAS)}"
+                    advice = f"did you mean '{likely}'?" if likely else known
+                    where = ("kubernetes", "quotas", limit, name)
+                    message = f"unknown quota '{name}'"
+                    self._problem("error", "unknown-quota", message, advice, self.landing_zone_source, where)
         for name, given in quotas.default.items():
             if name in quotas.max and given > quotas.max[name]:
                 message = f"default {name} of {given} is more than max of {quotas.max[name]}"
@@ -222,20 +225,15 @@ class _Compiling:
                     where,
                 )
         for name, asked in self.intent.quotas.items():
-            self._known_quota(name, self.source, ("tenants",))
-            if asked < 0:
-                message = f"quota {name} of {asked} is less than nothing"
-                self._problem(
-                    "error", "out-of-range", message, "ask for 0 or more", self.source, ("tenants",)
-                )
             if name in quotas.max and asked > quotas.max[name]:
                 message = (
                     f"quota {name} of {asked} is above the {quotas.max[name]} of {self.landing_zone_source}"
                 )
                 advice = "ask for less, or for a higher maximum in the landing zone"
-                self._problem("error", "quota-too-high", message, advice, self.source, ("tenants",))
+                where = (*self.row, "quotas", name)
+                self._problem("error", "quota-too-high", message, advice, self.source, where)
         hard = {
-            QUOTAS[name][0]: canonical(f"{max(most, 0)}{QUOTAS[name][1]}")
+            QUOTAS[name][0]: canonical(f"{most}{QUOTAS[name][1]}")
             for name, most in self.quotas.items()
             if name in QUOTAS
         }
@@ -245,19 +243,6 @@ class _Compiling:
     def quotas(self) -> dict[str, int]:
         """What the tenant gets: what it asks for, else the default, else the most that it could ask for."""
         return {**self.zone.quotas.max, **self.zone.quotas.default, **self.intent.quotas}
-
-    def _known_quota(self, name: str, source: str, path: _Path) -> None:
-        if name not in QUOTAS:
-            likely = suggest(name, QUOTAS)
-            message = f"unknown quota '{name}'" + (f"; did you mean '{likely}'?" if likely else "")
-            self._problem(
-                "error",
-                "unknown-quota",
-                message,
-                f"quotas of Kubernetes are {', '.join(QUOTAS)}",
-                source,
-                path,
-            )
 
     def _limits(self, encoded: bytes) -> None:
         rows, wrong = _limit_range(encoded)
@@ -288,7 +273,7 @@ class _Compiling:
             "project": intent.project,
             "organization": intent.organization,
         }
-        values = Values(plain, self.tags, self.quotas, self.source)
+        values = Values(plain, self.tags, self.quotas, self.source, self.row)
         found, problems = objects(intent.landing_zone_files, values)
         self.problems += problems
         for made in found:
@@ -408,6 +393,11 @@ class _Compiling:
         users = self.platform.subjects.users
         external = person.external_ids.get(users.external_id) if person else None
         if external is None or not external.text:
+            known = self.directory.external_ids
+            if users.external_id not in known:
+                way = ("kubernetes", "subjects", "users", "externalId")
+                self._tell(nobody_has(users.external_id, known, self.platform_source, way))
+                return None
             self._problem(
                 "warning",
                 "no-external-id",
@@ -496,7 +486,9 @@ class _Compiling:
         source: str,
         path: _Path = (),
     ) -> None:
-        problem = Problem(severity, code, message, advice, source, path)
+        self._tell(Problem(severity, code, message, advice, source, path))
+
+    def _tell(self, problem: Problem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 

@@ -101,6 +101,8 @@ class Values(NamedTuple):
     quotas: Mapping[str, int]
     project: str
     """The source of the project, for what it lacks."""
+    row: tuple[str, ...] = ("tenants",)
+    """The way to its tenant."""
 
 
 def objects(files: Mapping[str, str], values: Values) -> tuple[list[Object], list[Problem]]:
@@ -262,7 +264,7 @@ class _Reading:
         if sort == "quota" and rest in QUOTAS:
             if rest not in self.values.quotas:
                 advice = "ask for it in the project's `quotas`, or give a default in the landing zone"
-                self._lacks(f"quota '{rest}'", advice, ("tenants",))
+                self._lacks(f"quota '{rest}'", advice, self.values.row)
             return str(self.values.quotas.get(rest, ""))
         known = [*self.values.plain, *(f"quota.{quota}" for quota in QUOTAS), "tag.NAME"]
         likely = suggest(name, known)

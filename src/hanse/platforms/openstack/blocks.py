@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from hanse.desired.kinds import MappedTag
+from hanse.desired.kinds import ExternalId, MappedTag
 from hanse.model import KindSpec
 from hanse.ports.platform import Description, Moved
 
@@ -48,7 +48,7 @@ class Users(Block, frozen=True, kw_only=True):
 
     domain: Text
     """The name of the domain that people are in; the same name in another domain is somebody else."""
-    external_id: Text
+    external_id: ExternalId
     """Which of a User's `externalIds` is the user's name in that domain."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hanse.desired.compiled import Compiled, Problem
+from hanse.desired.compiled import Compiled, Problem, nobody_has
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import BUILT_IN_PROJECT_ROLES, Operator
 from hanse.desired.source import document_source, scope_of, tag_sources, term_source
@@ -221,6 +221,11 @@ class _Compiling:
         person: Person | None = self.directory.people.get(principal)
         external = person.external_ids.get(users.external_id) if person else None
         if external is None or not external.text:
+            known = self.directory.external_ids
+            if users.external_id not in known:
+                way = ("openstack", "users", "externalId")
+                self._tell(nobody_has(users.external_id, known, self.platform_source, way))
+                return None
             self._problem(
                 "warning",
                 "no-external-id",
@@ -309,24 +314,21 @@ class _Compiling:
         """Say what is asked for and cannot be held yet; nothing of it is forgotten in silence."""
         assert self.landing_zone is not None
         zone = self.landing_zone.quotas
-        for name, path, where in (
-            *(
-                (name, ("openstack", "quotas", "default", name), self.landing_zone_source)
-                for name in zone.default
-            ),
-            *((name, ("openstack", "quotas", "max", name), self.landing_zone_source) for name in zone.max),
-            *((name, ("tenants",), source) for name in self.intent.quotas),
-        ):
-            if name not in QUOTAS:
-                likely = suggest(name, QUOTAS)
-                self._problem(
-                    "error",
-                    "unknown-quota",
-                    f"unknown quota '{name}'" + (f"; did you mean '{likely}'?" if likely else ""),
-                    f"quotas of OpenStack are {', '.join(QUOTAS)}",
-                    where,
-                    path,
-                )
+        for limit, amounts in (("default", zone.default), ("max", zone.max)):
+            for name in amounts:
+                if name not in QUOTAS:
+                    likely = suggest(name, QUOTAS)
+                    self._problem(
+                        "error",
+                        "unknown-quota",
+                        f"unknown quota '{name}'",
+                        f"did you mean '{likely}'?"
+                        if likely
+                        else f"quotas of OpenStack are {', '.join(QUOTAS)}",
+                        self.landing_zone_source,
+                        ("openstack", "quotas", limit, name),
+                    )
+        row = ("tenants", self.intent.owner.platform, "quotas")
         for name, amount in self.intent.quotas.items():
             if name in zone.max and amount > zone.max[name]:
                 self._problem(
@@ -335,7 +337,7 @@ class _Compiling:
                     f"quota {name} of {amount} is above the {zone.max[name]} of {self.landing_zone_source}",
                     "ask for less, or for a higher maximum in the landing zone",
                     source,
-                    ("tenants",),
+                    (*row, name),
                 )
         held_not = sorted({*zone.default, *self.intent.quotas}.intersection(QUOTAS))
         if held_not:
@@ -345,7 +347,7 @@ class _Compiling:
                 f"quotas cannot be set on OpenStack yet: {', '.join(held_not)}",
                 "they are noted; set them by hand until then",
                 source,
-                ("tenants",),
+                row,
             )
 
     # Blocks and problems
@@ -367,7 +369,9 @@ class _Compiling:
         source: str,
         path: tuple[str | int, ...] = (),
     ) -> None:
-        problem = Problem(severity, code, message, advice, source, path)
+        self._tell(Problem(severity, code, message, advice, source, path))
+
+    def _tell(self, problem: Problem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 
