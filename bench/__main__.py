@@ -19,6 +19,7 @@ from bench import (
     kubernetes_estate,
     kubernetes_serve,
     kubernetes_sweep,
+    merge,
     plan_make,
     policies,
     store,
@@ -36,7 +37,14 @@ KUBERNETES = {
     "k8s_idle": kubernetes_serve.idle,
     "k8s_converge": kubernetes_converge.run,
 }
-NAMES = ("help", "validate", "grants", "plan_make", "policies", "store", *KEYSTONE, *KUBERNETES)
+ALONE = {
+    "help": help.run,
+    "validate": validate.run,
+    "grants": grants.run,
+    "plan_make": plan_make.run,
+    "policies": policies.run,
+}
+NAMES = (*ALONE, "store", "merge", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -49,23 +57,15 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
         print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr)
 
     rows: list[Row] = []
-    if "help" in names:
-        rows += help.run(quick=quick)
-    if "validate" in names:
-        tell("hanse validate")
-        rows += validate.run(quick=quick)
-    if "grants" in names:
-        tell("grants as commits")
-        rows += await asyncio.to_thread(grants.run, quick=quick)
-    if "plan_make" in names:
-        tell("plan.make alone")
-        rows += plan_make.run(quick=quick)
-    if "policies" in names:
-        tell("policies alone")
-        rows += policies.run(quick=quick)
+    for name, alone in ALONE.items():
+        if name in names:
+            tell(f"{name} alone")
+            rows += await asyncio.to_thread(alone, quick=quick)
     if "store" in names:
         tell("the store in its two homes")
         rows += await store.run(quick=quick)
+    if "merge" in names:
+        rows += await merge.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

@@ -47,7 +47,7 @@ from hanse.model import (
     Unsure,
     WorkspaceOn,
 )
-from hanse.ports.store import Head, OwnerRow, Status, Store, StoreError, Work
+from hanse.ports.store import Backlog, Head, OwnerRow, Status, Store, StoreError, Work
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 OWNER = Tenant("fra", "shop", "prod")
@@ -450,6 +450,18 @@ class StoreConformance:
             three, 2, 0, NOW - timedelta(seconds=1), 0, "a hint"
         )
         assert await store.next_due("fra", later) is None
+
+    async def test_the_backlog_tells_by_platform_what_is_due_since_when_and_what_is_retried(
+        self, store: Store
+    ) -> None:
+        one, two, other = Tenant("fra", "shop", "a"), Tenant("fra", "shop", "b"), Tenant("mun", "shop", "a")
+        await accepted(store, one, two, other)
+        assert await store.backlog(NOW) == {}
+        await store.mark([one], NOW + timedelta(seconds=5), "a commit")
+        await store.mark([two], NOW, "a commit")
+        await store.looked([Work(other, 0, due=NOW + timedelta(days=1), attempts=3, why="waits")])
+        assert await store.backlog(NOW) == {"fra": Backlog(1, NOW, 0), "mun": Backlog(0, None, 1)}
+        assert (await store.backlog(NOW + timedelta(seconds=9)))["fra"] == Backlog(2, NOW, 0)
 
     async def test_what_is_due_stays_due_until_it_was_looked_at(self, store: Store) -> None:
         await accepted(store, OWNER)

@@ -52,6 +52,26 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Between two looks at a whole platform, which find what hints missed; 10 at least."""
 
 
+class Hooks(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Files with the secrets of webhooks, relative to server.yaml. A forge without one is not answered."""
+
+    github: str = ""
+    """The secret of GitHub's, sent to `/hooks/github`."""
+    gitlab: str = ""
+    """The secret token, or the signing token (`whsec_...`), of GitLab's, sent to `/hooks/gitlab`."""
+    gitea: str = ""
+    """The secret of Gitea's or Forgejo's, sent to `/hooks/gitea`."""
+
+
+class Http(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What `hanse serve` answers over HTTP."""
+
+    listen: str = ""
+    """Where: HOST:PORT, such as `127.0.0.1:8080`. Without it nothing is answered."""
+    hooks: Hooks = Hooks()
+    """Files with the secrets of webhooks, relative to server.yaml. A forge without one is not answered."""
+
+
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """All of server.yaml: what must not lie in git."""
 
@@ -69,6 +89,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     """
     serve: Serve = Serve()
     """How often `hanse serve` looks at what tells it nothing by itself."""
+    http: Http = Http()
+    """What `hanse serve` answers over HTTP."""
 
 
 def read_config(path: str, data: bytes) -> tuple[ServerConfig | None, list[Diagnostic]]:

@@ -31,16 +31,19 @@ from hanse.ports.platform import (
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
 from hanse.ports.store import Index, Store, StoreError
-from hanse.ports.transport import Call, NotAllowed, Reply, Transport
+from hanse.ports.transport import Call, NotAllowed, Reply, Traffic, Transport
 from hanse.service.estate import Estate, Language, Trouble, bound
 
 if TYPE_CHECKING:
     from hanse.git import Repository
+    from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
 
+SHORTEST_SECRET = 16
+"""Characters of a webhook's secret; a shorter one can be guessed."""
 WATCH_MS = 200
 """How long `edits` waits for a change before it looks whether it is still wanted."""
 
@@ -67,6 +70,7 @@ def joined() -> Joined:
         operator,
         config_folder,
         copy_store,
+        open_listening,
         troubles,
     )
 
@@ -213,9 +217,12 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
     kept = database or (_beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db"))
     store = open_store(kept)
     connected: list[tuple[Platform, Transport]] = []
+    traffic = Traffic()
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
-        transports = {name: _transport(config, platform) for name, platform in settings.platforms.items()}
+        transports = {
+            name: _transport(config, platform, traffic) for name, platform in settings.platforms.items()
+        }
         platforms = _platforms(settings, lambda platform: transports[platform.name])
         connected.extend((platform, transports[name]) for name, platform in platforms.items())
         return platforms
@@ -237,11 +244,45 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
             operator(),
             root,
             let_go=let_go,
+            traffic=traffic,
         )
     finally:
         for _, transport in connected:
             await transport.close()
         await store.close()
+
+
+@asynccontextmanager
+async def open_listening(
+    path: str | None, estate: Estate, serving: Serving, told: Callable[[ServeNews], None]
+) -> AsyncIterator[Callable[[ServeNews], None]]:
+    """Answer over HTTP until the end of the block, if the server configuration says where. Raises Trouble."""
+    if not estate.config.http.listen:
+        yield lambda news: None
+        return
+    from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+
+    _, folder = _config(path)
+    files = msgspec.structs.asdict(estate.config.http.hooks)
+    secrets = {forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file}
+    async with listening(estate, serving, secrets, told) as hear:
+        yield hear
+
+
+def _secret(file: Path) -> bytes:
+    """The secret in a file, without the line's end. Raises Trouble."""
+    try:
+        found = file.read_bytes().strip()
+    except OSError as error:
+        raise Trouble(
+            f"cannot read the secret {file}: {error.strerror}", "server.yaml names it under `http.hooks`"
+        ) from error
+    if len(found) < SHORTEST_SECRET:
+        raise Trouble(
+            f"the secret in {file} has fewer than {SHORTEST_SECRET} characters",
+            f"make one with `openssl rand -hex 32 > {file}`, and give it to the forge",
+        )
+    return found
 
 
 def _platforms(
@@ -256,7 +297,7 @@ def _platforms(
     }
 
 
-def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
+def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic) -> Transport:
     """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
     from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
 
@@ -264,7 +305,10 @@ def _transport(config: ServerConfig, platform: PlatformSettings) -> Transport:
         inner = vendors()[platform.vendor].connect(bound(config, platform))
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
-    return Metered(RateBudget(inner, platform.pace.requests_per_second, platform.pace.concurrency))
+    metered = Metered(inner, platform=platform.name, traffic=traffic)
+    budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
+    traffic.budgets[platform.name] = budget
+    return budget
 
 
 class _Offline:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from hanse.git import Repository
 from hanse.journal.events import FightNoticed, GrantRevoked, OrganizationAccepted, StepConcluded, StepIntended
 from hanse.model import Done, Personal
 from hanse.platforms.memory import cloud
 from hanse.ports.store import StoreError
-from hanse.ports.transport import Call, Reply
+from hanse.ports.transport import Call, Called, Reply
 from hanse.reconcile import loop
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
+from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Looking, Remarked, Settled, Stepped, Swept
 from hanse.service.estate import Trouble
 from hanse.service.revoke import revoke
-from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
+from hanse.service.serve import Began, Found, Judged, ServeNews, Serving, Wrote
 from hanse.store import SqlStore, open_store
 from hanse.transport import Fault
 from service import manifest
@@ -434,6 +436,120 @@ async def test_a_change_during_a_look_is_not_lost(clocked: World) -> None:
         await serve.until(lambda: clocked.members("shop-web-admin") == {"u-1", "u-2"}, 1)
         await serve.until(lambda: clocked.members("shop-web-user") == {"u-3", "u-4", "u-5"}, 2)
         assert meddled
+
+
+async def test_a_commit_that_comes_during_a_look_at_what_it_changes_is_not_lost(clocked: World) -> None:
+    gate, under_way = asyncio.Event(), asyncio.Event()
+    before = clocked.before
+
+    async def slow(platform: str, call: Call) -> None:
+        if call.is_write and platform == "north":
+            under_way.set()
+            await gate.wait()
+        await before(platform, call)
+
+    async with served(clocked) as serve:
+        clocked.before = slow  # type: ignore[method-assign]
+        clocked.join_by_hand("shop-trial-admin", "u-8")
+        await serve.until(under_way.is_set)
+        commit = clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        await serve.until(lambda: serve.of(Judged)[-1].proposal.commit == commit, 20)
+        assert clocked.members("shop-trial-user") == {"u-3"}
+        gate.set()
+        await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 2)
+        assert clocked.members("shop-trial-admin") == {"u-1", "u-2"}
+
+
+async def test_only_owners_that_a_commit_changed_are_read_and_written(clocked: World) -> None:
+    async with served(clocked) as serve:
+        clocked.forget_calls()
+        clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 20)
+        await serve.quiet(2)
+        listed = {prefix for call in clocked.made() for name, prefix in call.query if name == "mark_prefix"}
+        assert listed == {"example/shop/trial/"}
+        assert clocked.made("south") == []
+
+
+async def test_who_says_that_the_repository_changed_is_believed_at_once(clocked: World) -> None:
+    async with served(clocked) as serve:
+        await serve.quiet(16)
+        commit = clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        serve.serving.look_now()
+        await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 2)
+        assert [(found.commit, found.told) for found in serve.of(Found)] == [(commit, True)]
+
+
+async def test_said_often_there_is_one_look_at_a_time_and_one_after_it(
+    clocked: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun, most = threading.Event(), [0], [0]
+    fetch = Repository.fetch
+
+    def slow(self: Repository, *arguments: Any) -> None:
+        begun[0] += 1
+        most[0] = max(most[0], begun[0] - ended[0])
+        gate.wait(10)
+        fetch(self, *arguments)
+        ended[0] += 1
+
+    async with served(clocked) as serve:
+        await serve.quiet(2)
+        ended = [0]
+        monkeypatch.setattr(Repository, "fetch", slow)
+        for _ in range(1_000):
+            serve.serving.look_now()
+        await serve.until(lambda: begun[0] == 1)
+        for _ in range(1_000):
+            serve.serving.look_now()
+            await asyncio.sleep(0)
+        commit = clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        gate.set()
+        await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 3)
+        await serve.quiet(3)
+        assert (begun[0], most[0]) == (2, 1)
+        assert serve.of(Judged)[-1].proposal.commit == commit
+
+
+async def test_all_that_comes_of_a_commit_names_the_pass_that_names_the_commit(clocked: World) -> None:
+    async with served(clocked) as serve:
+        commit = clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
+        await serve.until(lambda: bool(serve.of(Settled)), 20)
+        [settled] = serve.of(Settled)
+        assert str(settled.owner) == "north/shop/trial"
+        assert 0 <= settled.seconds < 5
+        looking = next(one for one in serve.of(Looking) if one.pass_id == settled.pass_id)
+        assert looking.commit == commit
+        assert (looking.platform, looking.owners, looking.count) == ("north", (settled.owner,), 1)
+        assert looking.why == (f"commit {commit[:8]}",)
+        assert {one.pass_id for one in serve.of(Stepped)} == {settled.pass_id}
+        writes = [one for one in serve.of(Called) if one.write]
+        assert {(one.pass_id, one.platform) for one in writes} == {(settled.pass_id, "north")}
+        assert len(writes) == len(clocked.writes)
+
+
+async def test_until_everything_was_swept_it_says_what_it_waits_for(clocked: World) -> None:
+    gate = asyncio.Event()
+    before = clocked.before
+
+    async def slow(platform: str, call: Call) -> None:
+        if platform == "south":
+            await gate.wait()
+        await before(platform, call)
+
+    async with clocked.open() as estate:
+        clocked.before = slow  # type: ignore[method-assign]
+        news: list[ServeNews] = []
+        serving = Serving(estate, news.append)
+        assert serving.waits_for() == ["the store"]
+        task = asyncio.ensure_future(serving.run())
+        serve = Served(clocked, serving, news)
+        await serve.until(lambda: serving.waits_for() == ["the first sweep of south"], 20)
+        gate.set()
+        await serve.until(lambda: serving.waits_for() == [], 20)
+        serving.stop()
+        await task
+        assert serving.waits_for() == ["its end"]
 
 
 async def test_killed_in_the_midst_of_a_pass_it_goes_on_where_it_was(clocked: World) -> None:

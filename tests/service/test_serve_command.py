@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import signal
+import struct
+import subprocess
 import sys
+import termios
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 from click.testing import Result
+from msgspec.structs import replace
 
 from hanse.cli import serve
 from hanse.model import Tenant
-from hanse.ports.store import Status
+from hanse.ports.store import Status, Work
 from hanse.ports.transport import Call
 from hanse.reconcile.news import Swept
 from service import manifest
@@ -91,6 +100,12 @@ def test_as_json_each_line_is_an_event(applied: World) -> None:
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert events[0]["event"] == "began"
     [step] = [event for event in events if event["event"] == "stepped"]
+    [looking] = [one for one in events if one["event"] == "looking" and one["passId"] == step["passId"]]
+    assert looking["commit"] == applied.git("rev-parse", "HEAD")
+    assert looking["owners"] == [step["step"]["owner"]] == ["north/shop/web"]
+    writes = [one for one in events if one["event"] == "called" and one["write"]]
+    assert [(one["passId"], one["ended"]) for one in writes] == [(step["passId"], "204")]
+    assert step["step"]["attributes"] == ["group", "user"]
     assert step["step"]["reason"]["cause"] == "local-change"
     assert step["outcome"] == {"type": "done", "native_id": ""}
     assert {event["platform"] for event in events if event["event"] == "swept"} == {"north", "south"}
@@ -182,3 +197,116 @@ def test_what_cannot_be_written_for_lack_of_space_stops_no_repair(
     result = served(applied, drifts_and_waits(applied))
     assert result.exit_code == 0
     assert applied.members("shop-web-admin") == {"u-1", "u-2"}
+
+
+async def test_status_says_the_place_among_those_that_are_due_and_how_often_it_was_tried(
+    applied: World,
+) -> None:
+    web, trial = Tenant("north", "shop", "web"), Tenant("north", "shop", "trial")
+    async with applied.open() as estate:
+        store, now = estate.store, applied.clock()
+        await store.record({web: Status(waits="the platform is busy")})
+        await store.mark([trial], now - timedelta(seconds=5), "a commit")
+        await store.looked(
+            [Work(web, 9, due=now - timedelta(seconds=1), attempts=3, why="it is tried again")]
+        )
+    result = await asyncio.to_thread(applied.run, "status")
+    words = "next look after 3 attempts as soon as `hanse serve` runs, place 2 of 2 on north"
+    assert f"the platform is busy ({words})" in result.output
+    told = json.loads((await asyncio.to_thread(applied.run, "status", "--json")).output)
+    places = {owner["owner"]: (owner["place"], owner["attempts"]) for owner in told["owners"]}
+    assert places[str(trial)] == (1, 0)
+    assert places[str(web)] == (2, 3)
+    assert places["south/shop/web"] == (None, 0)
+
+
+def test_status_names_the_approval_that_something_waits_for(applied: World) -> None:
+    strict = manifest.ORGANIZATION.replace("removalAtLeast: 5", "removalAtLeast: 0")
+    applied.commit({"organization.yaml": strict})
+    asyncio.run(applied.apply())
+    applied.commit({"groups.yaml": manifest.GROUPS.replace("[u-3, u-4, u-5]", "[u-3]")})
+    asyncio.run(applied.apply())
+    waiting = [one for one in asyncio.run(applied.waiting()) if one.rule == "guard"]
+    assert waiting
+    result = applied.run("status")
+    for one in waiting:
+        assert f"`hanse approve {one.subject[:12]}`" in result.output
+
+
+@pytest.mark.parametrize(("more", "words"), [((), "needs a terminal"), (("--json",), "leave out --json")])
+def test_status_is_watched_at_a_terminal_alone(applied: World, more: tuple[str, ...], words: str) -> None:
+    result = applied.run("status", "--watch", *more)
+    assert result.exit_code == 1
+    assert words in result.output
+
+
+def test_status_watched_shows_what_is_not_as_it_shall_be_and_ends_with_ctrl_c(applied: World) -> None:
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    command = [sys.executable, "-m", "hanse", "--config", str(applied.config), "status", "--watch"]
+    with subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    ) as process:
+        os.close(terminal)
+        try:
+            written = _read_until(master, "Ctrl-C ends it")
+            assert "5 as they shall be, 0 not" in written
+            web = Tenant("north", "shop", "web")
+
+            async def wait() -> None:
+                async with applied.open() as estate:
+                    row = await estate.store.owner(web)
+                    assert row is not None
+                    await estate.store.record({web: replace(row.status, waits="waits for Ben")})
+
+            asyncio.run(wait())
+            written = _read_until(master, "1 not")
+            assert "waits for Ben" in written
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            os.close(master)
+
+
+def _read_until(terminal: int, words: str) -> str:
+    """What is written to a terminal, until these words."""
+    written = ""
+    end = time.monotonic() + 30
+    while words not in written:
+        assert time.monotonic() < end, written
+        if select.select([terminal], [], [], 0.5)[0]:
+            written += os.read(terminal, 65536).decode(errors="replace")
+    return written
+
+
+def test_where_it_is_told_to_listen_it_says_where_it_answers(applied: World) -> None:
+    applied.write_config(more='http: {listen: "127.0.0.1:0"}\n')
+    answers: list[bytes] = []
+
+    def asks() -> bool:
+        written = getattr(getattr(sys.stdout, "buffer", None), "getvalue", bytes)()  # the runner's own buffer
+        if not (found := re.search(rb"answers at (http://127\.0\.0\.1:\d+)\n", written)):
+            return False
+        with urllib.request.urlopen(f"{found[1].decode()}/healthz", timeout=5) as reply:  # noqa: S310
+            answers.append(reply.read())
+        return True
+
+    result = served(applied, asks)
+    assert result.exit_code == 0
+    assert answers == [b"ok\n"]
+
+
+def test_where_it_cannot_listen_it_says_what_to_do(applied: World) -> None:
+    applied.write_config(more='http: {listen: "8080"}\n')
+    result = applied.run("serve")
+    assert result.exit_code == 1
+    assert "no HOST:PORT" in result.output
+
+
+def test_what_answers_is_loaded_only_where_it_is_switched_on() -> None:
+    text = (
+        "import sys, hanse.main, hanse.cli.serve; print({'aiohttp', 'prometheus_client'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
+    assert found.stdout == "set()\n"

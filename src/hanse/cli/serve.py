@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -15,19 +16,38 @@ from rich.text import Text
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
-from hanse.cli.session import OK, count, run, safe_json
+from hanse.cli.session import OK, config, count, joined, run, safe_json
 from hanse.foundation.time import format_instant
 from hanse.model import Owner
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept
+from hanse.ports.transport import Called
+from hanse.reconcile.news import (
+    Away,
+    Back,
+    Failed,
+    Fought,
+    Gone,
+    Looking,
+    Remarked,
+    Settled,
+    Stepped,
+    Swept,
+)
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
-from hanse.service.serve import Began, Judged, ServeNews, Serving, Wrote
+from hanse.service.serve import Began, Found, Judged, Listening, ServeNews, Serving, Wrote
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object for each line.")
+@click.option(
+    "--log",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What it tells as lines for people, or as one JSON object a line.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --log json.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, log: str, as_json: bool) -> None:
     """Keep in force what is accepted, until it is stopped: one process, in the foreground.
 
     Repairs what is changed by hand, begins and ends grants by the clock, accepts and applies new commits. The first
@@ -41,8 +61,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
         names = Names((), {}, {kind.name: kind.subject for kind in kinds if kind.subject})
 
         def told(news: ServeNews) -> None:
+            hear(news)
             try:
-                if as_json:
+                if as_json or log == "json":
                     _write_json(news, estate.now())
                 else:
                     _write(news, estate.now(), names)
@@ -51,6 +72,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
                     unheard.append("nobody reads any more what is told")
                     serving.stop()
 
+        def deaf(news: ServeNews) -> None:
+            """Nobody counts yet."""
+
+        hear: Callable[[ServeNews], None] = deaf
         serving = Serving(estate, told)
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -68,7 +93,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
         for number in signals:
             loop.add_signal_handler(number, stop)
         try:
-            await serving.run()
+            async with joined(ctx).listening(config(ctx), estate, serving, told) as hear:
+                await serving.run()
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
@@ -86,14 +112,18 @@ def _write(news: ServeNews, at: datetime, names: Names) -> None:
         print_text(news.proposal.diagnostics)
 
 
-def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911 (one for each sort of news)
+def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911, PLR0912 (one for each sort of news)
     match news:
+        case Called() | Looking() | Settled() | Found():
+            return []
+        case Listening(address):
+            return [Text(f"answers at {plain(address)}", style="dim")]
         case Began(commit, platforms):
             text = f"keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
             return [Text(text, style="bold")]
         case Judged(proposal, owners):
             return _of_proposal(proposal, owners)
-        case Stepped(step, outcome):
+        case Stepped(step=step, outcome=outcome):
             wrong = outcome_text(step, outcome, names)
             sign, colour = SIGNS[step.action]
             line = Text(f"{_place(step.owner)}: ")
@@ -158,9 +188,11 @@ def _write_json(news: ServeNews, at: datetime) -> None:
 
 
 def _plain(news: ServeNews) -> dict[str, Any]:
+    if isinstance(news, Stepped):
+        return _of_step(news)
     if not isinstance(news, Judged):
         found: dict[str, Any] = msgspec.to_builtins(news)
-        return found
+        return _with_owners(found, news)
     proposal = news.proposal
     return {
         "event": "judged",
@@ -170,4 +202,36 @@ def _plain(news: ServeNews) -> dict[str, Any]:
         "diagnostics": proposal.diagnostics,
         "refused": proposal.acceptance.refused if proposal.acceptance else None,
         "held": [trip.subject for trip in proposal.trips],
+    }
+
+
+def _with_owners(found: dict[str, Any], news: ServeNews) -> dict[str, Any]:
+    """An event with its owners as texts, which all lines about one have alike."""
+    match news:
+        case Settled(owner=owner) | Gone(owner=owner) | Fought(owner=owner):
+            found["owner"] = str(owner)
+        case Looking(owners=owners):
+            found["owners"] = [*map(str, owners)]
+        case Remarked(remark):
+            found["remark"]["owner"] = str(remark.owner)
+        case _:
+            pass
+    return found
+
+
+def _of_step(news: Stepped) -> dict[str, Any]:
+    """A step without values: what a platform said of its things stays in the journal."""
+    step = news.step
+    return {
+        "event": "stepped",
+        "passId": news.pass_id,
+        "step": {
+            "action": step.action,
+            "kind": step.kind,
+            "key": str(step.key),
+            "owner": str(step.owner),
+            "attributes": sorted({**step.before, **step.after}),
+            "reason": step.reason,
+        },
+        "outcome": news.outcome,
     }

@@ -20,7 +20,10 @@ from hanse.ports.store import Index, Store
 from hanse.service.estate import Estate, Language
 
 if TYPE_CHECKING:  # it brings much along that few commands need
+    from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
+
+    Hear = Callable[[ServeNews], None]
 
 OK, ERROR, CHANGES = 0, 1, 2
 
@@ -50,6 +53,8 @@ class Joined:
     """Where the user's server.yaml is looked for."""
     copy_store: Callable[[Store, str], Awaitable[int]]
     """Copies everything that a store keeps into an empty one at an address; how many records the journal has."""
+    listening: Callable[[str | None, Estate, Serving, Hear], AbstractAsyncContextManager[Hear]]
+    """Answers over HTTP, if the server configuration says where; what it yields is to be told what happens."""
     troubles: tuple[type[Exception], ...]
     """Exceptions that are meant for people, with a text and an `advice`."""
 
@@ -60,10 +65,15 @@ def joined(ctx: click.Context) -> Joined:
     return found
 
 
+def config(ctx: click.Context) -> str | None:
+    """The server configuration that the person named."""
+    found: str | None = ctx.find_root().obj["config"]
+    return found
+
+
 def estate(ctx: click.Context) -> AbstractAsyncContextManager[Estate]:
     """The estate that the person named."""
-    named = ctx.find_root().obj
-    return joined(ctx).estate(named["config"], named["database"])
+    return joined(ctx).estate(config(ctx), ctx.find_root().obj["database"])
 
 
 def run(ctx: click.Context, job: Callable[[Estate], Coroutine[Any, Any, int]]) -> None:

@@ -2,50 +2,87 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hanse.cli.completion import scopes
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, console, plain, remark_text
-from hanse.cli.session import ERROR, OK, print_json, run
+from hanse.cli.session import ERROR, OK, count, print_json, run
 from hanse.model import Tenant
-from hanse.ports.store import OwnerRow, Work
+from hanse.ports.store import OwnerRow
 from hanse.service.estate import Estate
 from hanse.service.revoke import words
 from hanse.service.status import State, status
 from hanse.service.trust import summary, told_refusals
 
 SOON = timedelta(minutes=10)
+WATCH_SECONDS = 2.0
+"""Between two looks of --watch."""
+MARGIN = 8
+"""Lines of the terminal that --watch keeps for all that is no row."""
 
 
 @click.command()
 @click.argument("only", required=False, default="", metavar="[WORKSPACE[/PROJECT]]", shell_complete=scopes)
+@click.option("--watch", is_flag=True, help="Show what is not as it shall be, again and again, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
 @click.pass_context
-def command(ctx: click.Context, only: str, as_json: bool) -> None:
+def command(ctx: click.Context, only: str, watch: bool, as_json: bool) -> None:
     """Show what is wanted, accepted and applied, when it was seen, and why something waits.
 
     Looks at the store and the repository, and at no platform. Exit code 1 if anything waits.
     """
+    if watch and as_json:
+        raise click.UsageError("--watch is for people; leave out --json, or ask for it again and again")
+    if watch and not console().is_terminal:
+        raise click.UsageError("--watch needs a terminal to write to; leave it out")
 
     async def job(estate: Estate) -> int:
+        if watch:
+            await _watch(estate, only)
+            return OK
         state = await status(estate, only)
         if as_json:
             print_json(_plain(state))
         else:
-            _show(state, estate.now())
+            _show(console(), state, state.rows, estate.now())
         waits = any(row.status.waits or row.accepted.held for row in state.rows)
         return ERROR if waits or state.refusals else OK
 
     run(ctx, job)
 
 
-def _show(state: State, now: datetime) -> None:
-    out = console()
+async def _watch(estate: Estate, only: str) -> None:
+    """Show it until Ctrl-C. What is as it shall be is only counted."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ended.set)
+    while not ended.is_set():
+        state, now, out = await status(estate, only), estate.now(), console()
+        unsettled = [row for row in state.rows if not state.is_settled(row)]
+        shown = unsettled[: max(out.height - MARGIN, 1)]
+        with out.capture() as captured:
+            _show(out, state, shown, now)
+            more = (
+                f", {len(unsettled) - len(shown)} more than fit here" if len(unsettled) > len(shown) else ""
+            )
+            settled = len(state.rows) - len(unsettled)
+            out.print(f"{settled} as they shall be, {len(unsettled)} not{more}")
+            out.print(f"[dim]{now.astimezone():%H:%M:%S}; Ctrl-C ends it[/]")
+        click.clear()
+        click.echo(captured.get(), nl=False)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), WATCH_SECONDS)
+
+
+def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime) -> None:
     accepted = (
         f"accepted [bold]{state.head.commit[:SHORT]}[/] {_ago(state.head.at, now)}"
         if state.head
@@ -59,16 +96,17 @@ def _show(state: State, now: datetime) -> None:
     out.print(f"Manifest: {accepted}{ahead}")
     if state.refusals:
         out.print(f"[bold red]It cannot be accepted[/]: {summary(state.refusals)}")
-        print_text(told_refusals(state.refusals))
+        if rows is state.rows:  # --watch has no room for them
+            print_text(told_refusals(state.refusals))
     if state.rows:
-        out.print(_table(state, now))
+        out.print(_table(state, rows, now))
     elif state.head:
         out.print(
             "No project has a place on a platform: `hanse explain Project.tenants` says how it gets one."
         )
     elif not state.refusals:
         out.print("Next: `hanse plan` shows what would be done, and `hanse apply` accepts and does it.")
-    for row in state.rows:
+    for row in rows:
         for remark in row.status.remarks:
             out.print(f"[dim]{row.owner}[/]", remark_text(remark))
     for one in state.revocations:
@@ -84,17 +122,15 @@ def _show(state: State, now: datetime) -> None:
         out.print(line)
 
 
-def _table(state: State, now: datetime) -> Table:
+def _table(state: State, rows: list[OwnerRow], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
         table.add_column(title, overflow="fold")
-    for row in state.rows:
+    for row in rows:
         intent = row.accepted.intent
         project = intent.project if isinstance(row.owner, Tenant) else ""
         seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
-        waits = Text(plain(row.status.waits))
-        if waits and (due := _due(state.work.get(row.owner), now)):
-            waits.append(f" ({due})", style="dim")
+        waits = _waits(state, row, now)
         table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
     return table
 
@@ -109,12 +145,30 @@ def _state(row: OwnerRow) -> str:
     return f"[yellow]{'to change' if applied else 'to make'}[/]{held}"
 
 
-def _due(work: Work | None, now: datetime) -> str:
+def _waits(state: State, row: OwnerRow, now: datetime) -> Text:
+    """Why an owner waits, and for whose turn: the platform's, a person's, or its own."""
+    reasons = [row.status.waits] if row.status.waits else []
+    subjects = dict.fromkeys(held.subject for held in row.accepted.held)
+    reasons += [f"`hanse approve {subject[:12]}`, or `hanse approve` to see what" for subject in subjects]
+    if not reasons and not state.is_settled(row):
+        reasons = ["its turn"]
+    waits = Text(plain("; ".join(reasons)))
+    if waits and (due := _due(state, row, now)):
+        waits.append(f" ({due})", style="dim")
+    return waits
+
+
+def _due(state: State, row: OwnerRow, now: datetime) -> str:
     """When it is looked at next, where that is soon enough to wait for."""
+    work = state.work.get(row.owner)
     if work is None or work.due is None or work.due - now > SOON:
         return ""
-    seconds = int((work.due - now).total_seconds())
-    return f"next look in {seconds} s" if seconds > 0 else "next look as soon as `hanse serve` runs"
+    tries = f" after {count(work.attempts, 'attempt')}" if work.attempts else ""
+    if row.owner in state.places:
+        place, many = state.places[row.owner]
+        queue = f", place {place} of {many} on {row.owner.platform}" if many > 1 else ""
+        return f"next look{tries} as soon as `hanse serve` runs{queue}"
+    return f"next look{tries} in {max(int((work.due - now).total_seconds()), 1)} s"
 
 
 def _ago(then: datetime, now: datetime) -> str:
@@ -155,6 +209,8 @@ def _plain(state: State) -> object:
                 "status": row.status,
                 "due": work.due if (work := state.work.get(row.owner)) else None,
                 "why": work.why if work else "",
+                "attempts": work.attempts if work else 0,
+                "place": state.places.get(row.owner, (None, 0))[0],
             }
             for row in state.rows
         ],

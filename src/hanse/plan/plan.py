@@ -18,6 +18,11 @@ class Plan(Struct, frozen=True):
     """Repairs that a fight stops for now (`plan.fights`)."""
 
     @property
+    def holds(self) -> bool:
+        """Whether nothing is to be done, nothing is stopped and nothing is declared that cannot be reached."""
+        return not (self.steps or self.withheld or any(remark.blocking for remark in self.remarks))
+
+    @property
     def digest(self) -> str:
         """Names exactly these steps with their `before`; remarks are no part of it."""
         return digest((self.owner, self.steps))

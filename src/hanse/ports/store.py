@@ -73,6 +73,17 @@ class Work(Struct, frozen=True):
     """For people: what marked it, or what it waits for."""
 
 
+class Backlog(Struct, frozen=True):
+    """How much there is to be looked at on one platform."""
+
+    due: int = 0
+    """Owners that are due now."""
+    oldest: datetime | None = None
+    """Since when the first of them is."""
+    retried: int = 0
+    """Owners whose last look left something waiting."""
+
+
 class Rows(Protocol):
     """Parse results by git blob id: a cache, of which anything may be missing."""
 
@@ -309,6 +320,10 @@ class Store(Protocol):
 
     async def work(self) -> dict[Owner, Work]:
         """All of it, for people."""
+        ...
+
+    async def backlog(self, now: datetime) -> dict[str, Backlog]:
+        """By platform, how much there is to be looked at. Cheap enough to be asked every few seconds."""
         ...
 
     async def written_elsewhere(self) -> int:

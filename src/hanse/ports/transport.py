@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -37,6 +39,52 @@ class Reply(Struct, frozen=True):
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
+
+
+PASS_ID: ContextVar[str] = ContextVar("pass_id", default="")
+"""The pass that the calls of a task belong to; empty where they belong to none, such as those of a sweep."""
+
+
+class Called(Struct, frozen=True, tag_field="event", tag="called", rename="camel"):
+    """A call is over. Nothing in it is from a reply but the number of the status."""
+
+    pass_id: str
+    platform: str
+    call: str
+    """The call's label."""
+    write: bool
+    ended: str
+    """The status, or the error's name where no reply came."""
+    seconds: float
+
+
+class Budget(Protocol):
+    """What limits the calls to one platform."""
+
+    @property
+    def most(self) -> float:
+        """Calls a second that are allowed when all is well."""
+        ...
+
+    @property
+    def rate(self) -> float:
+        """Calls a second that are allowed at present."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        ...
+
+
+@dataclass
+class Traffic:
+    """What goes to the platforms while a process runs."""
+
+    listeners: list[Callable[[Called], None]] = field(default_factory=list)
+    """Called with each call that is over."""
+    budgets: dict[str, Budget] = field(default_factory=dict)
+    """By platform: the one that is in use."""
 
 
 class TransportError(Exception):

@@ -3,7 +3,7 @@
 Nothing here knows where the accepted state came from.
 """
 
-from hanse.reconcile.loop import Force, Loop
+from hanse.reconcile.loop import Force, Loop, until
 from hanse.reconcile.passes import Converged, Pass
 from hanse.reconcile.survey import Inherited, People, Survey, World, has_new_hour, survey
 
@@ -18,4 +18,5 @@ __all__ = [
     "World",
     "has_new_hour",
     "survey",
+    "until",
 ]

@@ -20,12 +20,25 @@ from msgspec.structs import replace
 
 from hanse.apply import Result
 from hanse.desired.intent import Directory, Intent
-from hanse.model import NotYet, Owner, Refused, Tenant, WorkspaceOn
+from hanse.model import NotYet, Outcome, Owner, Refused, Step, Tenant, WorkspaceOn
 from hanse.plan import Plan
 from hanse.plan.fights import FIGHT, WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
 from hanse.ports.store import OwnerRow, StoreError, Work
-from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Remarked, Stepped, Swept, Told
+from hanse.ports.transport import PASS_ID
+from hanse.reconcile.news import (
+    Away,
+    Back,
+    Failed,
+    Fought,
+    Gone,
+    Looking,
+    Remarked,
+    Settled,
+    Stepped,
+    Swept,
+    Told,
+)
 from hanse.reconcile.noting import conclude_open_steps, note
 from hanse.reconcile.passes import Converged, Pass
 from hanse.reconcile.survey import FEW, SWEEP_FROM, Survey, World, survey
@@ -51,6 +64,8 @@ LONGEST_REST_SECONDS = 60.0
 """How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
 """What went well for so long may fail again as if for the first time."""
+TOLD_OWNERS = 20
+"""Of a pass that begins, so many owners are named."""
 BOUNDARY = "a grant begins or ends, or a fight is over"
 
 
@@ -80,6 +95,11 @@ class Loop:
         self.sweep_seconds = sweep_seconds
         self.busy: set[Owner] = set()
         """Owners in a pass: nobody is in two at once."""
+        self.due_since: dict[Owner, datetime] = {}
+        """Owners that a look began at and none left as they shall be yet."""
+        self._begun = 0
+        """Passes so far."""
+        self._began_at = force.world.now()
         self._keepers: dict[str, _Keeper] = {}
         self._former: set[asyncio.Task[None]] = set()
         """Ends of keepers whose platform is not in use any more."""
@@ -148,6 +168,15 @@ class Loop:
         for name in {owner.platform for owner in marked} & self._keepers.keys():
             self._keepers[name].wake()
 
+    def unseen(self) -> list[str]:
+        """Platforms that were not swept yet since they are kept, and are not known to be away."""
+        return sorted(name for name, keeper in self._keepers.items() if not keeper.is_known)
+
+    def new_pass_id(self) -> str:
+        """Names a pass like no other: what is in force, when the loop began, and how many passes there were."""
+        self._begun += 1
+        return f"{self.force.commit[:8]}-{self._began_at:%Y%m%dT%H%M%S}-{self._begun}"
+
     def sweep(self) -> None:
         """Look at everything now: nobody knows who is concerned."""
         for keeper in self._keepers.values():
@@ -183,15 +212,7 @@ class Loop:
 
     async def until(self, event: asyncio.Event, seconds: float) -> None:
         """Wait for an event, but no longer than so many seconds."""
-        waits = [
-            asyncio.ensure_future(self.force.world.sleep(max(seconds, 0.0))),
-            asyncio.ensure_future(event.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await until(event, seconds, self.force.world.sleep)
 
 
 class _Keeper:
@@ -216,12 +237,18 @@ class _Keeper:
         self._rests_until: datetime | None = None
         """The platform is away, or the store: no look begins before."""
         self._away = False
+        self._swept = False
         self._looked: set[Owner] = set()
         """Owners that a pass looked at since the sweep under way began: it knows better."""
         self._clock = loop.force.world.now()
         """When it was looked at the clock."""
         self.task = asyncio.ensure_future(self._run())
         """Keeps the platform until cancelled. Passes go on after that."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was swept, or is known to be away."""
+        return self._swept or self._away
 
     def wake(self) -> None:
         """Look what is due."""
@@ -345,6 +372,7 @@ class _Keeper:
         world.past.forget()
         self._calm = {owner: until for owner, until in self._calm.items() if until > world.now()}
         seconds = (world.now() - began).total_seconds()
+        self._swept = True
         loop.told(Swept(self.name, len(rows), seconds, len(different)))
         return True
 
@@ -404,7 +432,14 @@ class _Keeper:
         owners = {work.owner for work in batch}
         loop.busy |= owners
         self._looked |= owners
-        run = Pass(force.world, force.commit, lambda step, out: loop.told(Stepped(step, out)), self._reads)
+        pass_id, now = loop.new_pass_id(), force.world.now()
+        for work in batch:
+            loop.due_since.setdefault(work.owner, min(work.due or now, now))
+
+        def tried(step: Step, outcome: Outcome) -> None:
+            loop.told(Stepped(step, outcome, pass_id))
+
+        run = Pass(force.world, force.commit, tried, self._reads, id=pass_id)
 
         def ended(task: asyncio.Task[None]) -> None:
             loop.busy -= owners
@@ -421,6 +456,10 @@ class _Keeper:
         task.add_done_callback(ended)
 
     async def _look(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
+        PASS_ID.set(run.id)
+        named = tuple(work.owner for work in batch[:TOLD_OWNERS])
+        why = tuple(dict.fromkeys(work.why for work in batch))
+        self.loop.told(Looking(run.id, run.commit, self.name, named, len(batch), why))
         try:
             await self._look_at(run, batch, rows, whole=whole)
         except Exception as error:
@@ -445,7 +484,24 @@ class _Keeper:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
         if is_there and not run.stopped:
             self._taken -= {owner for owner, plan in converged.after.plans.items() if not plan.steps}
-            await world.store.looked(_next_looks(world, batch, rows, first, converged))
+            await world.store.looked(looks := _next_looks(world, batch, rows, first, converged))
+            self._tell_settled(run, batch, first, converged, looks)
+
+    def _tell_settled(
+        self, run: Pass, batch: Sequence[Work], first: Survey, converged: Converged, looks: Sequence[Work]
+    ) -> None:
+        """Tell who is as it shall be now, where there was something to do or to wait for."""
+        now, due_since = run.world.now(), self.loop.due_since
+        waiting = {look.owner for look in looks if look.attempts}
+        for work in batch:
+            if work.owner in waiting:
+                continue
+            since = due_since.pop(work.owner, now)
+            before, after = first.plans.get(work.owner), converged.after.plans.get(work.owner)
+            if after is None or not after.holds or work.owner in converged.gone:
+                continue
+            if work.attempts or (before is not None and before.steps):
+                self.loop.told(Settled(run.id, work.owner, max((now - since).total_seconds(), 0.0)))
 
     def _calm_down(self, batch: Sequence[Work], first: Survey, began: datetime) -> None:
         """Keep hints back for a while of those who have nothing to be mended."""
@@ -509,6 +565,18 @@ class _Keeper:
         """Seconds until a look may begin; none, too, where the clock was set back since."""
         left = (self._rests_until - now).total_seconds() if self._rests_until else 0.0
         return left if 0 < left <= LONGEST_REST_SECONDS else 0.0
+
+
+async def until(event: asyncio.Event, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+    """Wait for an event, but no longer than so many seconds."""
+    waits = [asyncio.ensure_future(sleep(max(seconds, 0.0))), asyncio.ensure_future(event.wait())]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in done:
+            wait.result()
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def next_edge(intent: Intent, directory: Directory, after: datetime) -> datetime | None:

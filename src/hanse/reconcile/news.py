@@ -13,11 +13,36 @@ class Item(Struct, frozen=True, tag_field="event", tag=str.lower, rename="camel"
     """One piece of news."""
 
 
+class Looking(Item, frozen=True):
+    """A pass over owners begins."""
+
+    pass_id: str
+    """What all that comes of it names, each call to a platform included."""
+    commit: str
+    """What is in force."""
+    platform: str
+    owners: tuple[Owner, ...]
+    """The first of them."""
+    count: int
+    why: tuple[str, ...]
+    """What marked them, each once."""
+
+
 class Stepped(Item, frozen=True):
     """A step was tried."""
 
     step: Step
     outcome: Outcome
+    pass_id: str = ""
+
+
+class Settled(Item, frozen=True):
+    """An owner is as it shall be after it was not, or waited."""
+
+    pass_id: str
+    owner: Owner
+    seconds: float
+    """Since it was due."""
 
 
 class Remarked(Item, frozen=True):
@@ -73,5 +98,5 @@ class Failed(Item, frozen=True):
     advice: str = ""
 
 
-News = Stepped | Remarked | Fought | Gone | Swept | Away | Back | Failed
+News = Looking | Stepped | Settled | Remarked | Fought | Gone | Swept | Away | Back | Failed
 Told = Callable[[News], None]

@@ -101,7 +101,7 @@ def _status(
     fought = next((remark.message for remark in plan.remarks if remark.code == FIGHT), "")
     unread = "; ".join(f"{kind}: {why}" for kind, why in sorted(observation.incomplete.items()))
     # What was not read may hold what nobody asked for.
-    holds = not plan.steps and not plan.withheld and not blocked and not unread
+    holds = plan.holds and not unread
     waits = failure or blocked or unread or fought or "is to be changed at the next pass"
     status = replace(
         row.status,

@@ -42,6 +42,8 @@ class Pass:
     """Called before owners are looked at again."""
     _execution: Execution | None = None
     stopped: bool = False
+    id: str = ""
+    """Names the pass in what is told of it."""
 
     def stop(self) -> None:
         """Begin no further step; what was done is noted, the rest is left for the next pass."""

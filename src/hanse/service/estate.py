@@ -15,6 +15,7 @@ from hanse.model import Personal
 from hanse.ports.platform import Credential, Platform, PlatformUnavailable, Vendor
 from hanse.ports.source import NO_ROOT, Source, TrustRoot
 from hanse.ports.store import Store
+from hanse.ports.transport import Traffic
 from hanse.ports.writer import Writer
 
 
@@ -74,6 +75,8 @@ class Estate:
     """So many random bytes."""
     let_go: Callable[[Platform], Awaitable[None]] = _keep
     """Closes what `connect` opened for a platform that is not used any more; at the end all are closed."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """What goes to the platforms that `connect` made."""
 
     @property
     def who(self) -> Personal:

@@ -1,8 +1,9 @@
 """Keep what is accepted in force: the loop, and all that it goes by as that changes.
 
-The repository is looked at every few seconds, the store every second: approvals and revocations are written by other
-processes. What a commit brings is accepted as `hanse apply` does it, without asking anybody: only the first state of
-all needs a person. Whatever cannot be reached is told and tried again; drift repair and expiry wait for none of it.
+The repository is looked at every few seconds, and at once when somebody says that it changed; the store every second,
+since approvals and revocations are written by other processes. What a commit brings is accepted as `hanse apply` does
+it, without asking anybody: only the first state of all needs a person. Whatever cannot be reached is told and tried
+again; drift repair and expiry wait for none of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from hanse.model import Approval, Owner
 from hanse.ports.platform import Platform
 from hanse.ports.source import SourceError
 from hanse.ports.store import Head, OwnerRow, StoreError
-from hanse.reconcile import Force, Loop, World
+from hanse.ports.transport import Called
+from hanse.reconcile import Force, Loop, World, until
 from hanse.reconcile.news import Failed, Item, News
 from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
@@ -32,6 +34,8 @@ from hanse.service.write import Committed, Result
 
 STORE_SECONDS = 1.0
 """Between two looks whether another process wrote into the store."""
+LEAST_FETCH_SECONDS = 1.0
+"""Between the beginnings of two looks at the repository, however often somebody says that it changed."""
 FETCH_SECONDS = 120.0
 """How long the repository's server may take to tell what is new; others wait meanwhile to ask it, too."""
 LONGEST_PAUSE_SECONDS = 300.0
@@ -44,6 +48,22 @@ class Began(Item, frozen=True):
     commit: str
     """What is accepted."""
     platforms: tuple[str, ...]
+
+
+class Listening(Item, frozen=True):
+    """Requests over HTTP are answered."""
+
+    address: str
+
+
+class Found(Item, frozen=True):
+    """The head of the branch is another commit than before."""
+
+    commit: str
+    told: bool
+    """Whether somebody said that there may be one, so that nobody waited for the next look."""
+    seconds: float
+    """Since they said it, or since the look began that found it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +83,7 @@ class Wrote(Item, frozen=True):
     what: str
 
 
-ServeNews = News | Began | Judged | Wrote
+ServeNews = News | Called | Began | Found | Judged | Wrote | Listening
 
 
 @dataclass(frozen=True)
@@ -98,10 +118,29 @@ class Serving:
         self._revocations: tuple[Revocation, ...] = ()
         self._judged: tuple[object, ...] = ()
         """What the last judgement was made of."""
+        self._changed = asyncio.Event()
+        """Somebody says that the repository changed."""
+        self._changed_at: datetime | None = None
+        """When they said it first since the last look."""
+        self._found = asyncio.Event()
+        """There is a commit that was not judged."""
+        self._waits = "the store"
         self._refused: tuple[object, ...] = ()
         """What was told last of a commit that is not accepted."""
         self._unwritten: dict[str, tuple[str, str]] = {}
         """By digest of a revocation: why no commit has it, as it was told."""
+
+    def look_now(self) -> None:
+        """Look at the repository now: somebody says that it changed. However often, one look comes after this one."""
+        if self._changed_at is None:
+            self._changed_at = self._estate.now()
+        self._changed.set()
+
+    def waits_for(self) -> list[str]:
+        """What is not done yet since it began, in words; empty once everything is in force and looked after."""
+        if self._loop is None or self._waits:
+            return [self._waits]
+        return [f"the first sweep of {name}" for name in self._loop.unseen()]
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -116,6 +155,8 @@ class Serving:
         """
         estate = self._estate
         await estate.store.hold()
+        self._waits = "what is accepted"
+        estate.traffic.listeners.append(self._called)
         state = await self._accepted()
         self._revoked = await self._revoked_of_rows(state)
         self._loop = loop = Loop(self._force(state), self._told, estate.config.serve.sweep_seconds)
@@ -129,11 +170,18 @@ class Serving:
                     group.create_task(self._watch_store(loop, state)),
                     group.create_task(self._watch_revocations()),
                 ]
+                self._waits = ""
                 await loop.run()
+                self._waits = "its end"
                 for task in watching:
                     task.cancel()
         except ExceptionGroup as many:
             raise many.exceptions[0] from None
+
+    def _called(self, called: Called) -> None:
+        """Tell a call of a pass; those of sweeps are many, and come of nothing that happened."""
+        if called.pass_id:
+            self._told(called)
 
     # What is in force
 
@@ -195,13 +243,25 @@ class Serving:
         poll_seconds = self._estate.config.serve.poll_seconds
         pause = 0.0
         while True:
+            self._changed.clear()
+            told_at, self._changed_at = self._changed_at, None
+            began = self._estate.now()
             try:
-                self._commit = await asyncio.to_thread(self._head)
+                commit = await asyncio.to_thread(self._head)
+                if commit != self._commit:
+                    seconds = (self._estate.now() - (told_at or began)).total_seconds()
+                    if self._commit:
+                        self._told(Found(commit, told_at is not None, seconds))
+                    self._commit = commit
+                    self._found.set()
                 pause = 0.0
             except Exception as error:
                 self._tell("the repository", error)
                 pause = _longer(pause, poll_seconds)
-            await self._estate.sleep(pause or poll_seconds)
+            await self._until(self._changed, pause or poll_seconds)
+            rest = LEAST_FETCH_SECONDS - _since(began, self._estate.now())
+            if self._changed.is_set() and rest > 0:
+                await self._estate.sleep(rest)
 
     def _head(self) -> str:
         branch = self._estate.config.repository.branch if self._estate.config.repository else ""
@@ -278,7 +338,11 @@ class Serving:
                     self._tell("what is wanted", error)
                     # It may be accepted all the same, and nobody be marked yet: what stands is compared anew.
                     written, judge_at, judge_pause = -1, estate.now(), _longer(judge_pause, poll_seconds)
-            await estate.sleep(pause or STORE_SECONDS)
+            await self._until(self._found, pause or STORE_SECONDS)
+            self._found.clear()
+
+    async def _until(self, event: asyncio.Event, seconds: float) -> None:
+        await until(event, seconds, self._estate.sleep)
 
     def _tell(self, what: str, error: Exception) -> None:
         """Tell what is tried again. Of a mistake in judging, which must not end drift repair, only what sort it is."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from hanse.accept.trust import Refusal
 from hanse.journal.revocation import Revocation
@@ -39,6 +40,13 @@ class State:
     """Why the branch's head may not be accepted, by the trust of what is accepted."""
     work: Mapping[Owner, Work]
     """When `hanse serve` looks at an owner next, where it knows of a reason."""
+    places: Mapping[Owner, tuple[int, int]]
+    """Of owners that are due now: which place each has, of how many on its platform."""
+
+    def is_settled(self, row: OwnerRow) -> bool:
+        """Whether an owner is as it shall be, as far as is known, and waits for nobody."""
+        is_applied = row.status.applied == row.accepted.intent.digest
+        return is_applied and not (row.status.waits or row.accepted.held or row.accepted.intent.left_at)
 
 
 async def status(estate: Estate, only: str = "") -> State:
@@ -62,14 +70,29 @@ async def status(estate: Estate, only: str = "") -> State:
         )
     wanted, head = estate.source.head(branch), await estate.store.head()
     directory, settings = await accepted_state(estate.store, head)
+    work = await estate.store.work()
     return State(
         wanted,
         head,
         rows,
         await _revocations(estate, wanted),
         await untrusted(estate, wanted, head, directory, settings),
-        await estate.store.work(),
+        work,
+        _places(work.values(), estate.now()),
     )
+
+
+def _places(work: Iterable[Work], now: datetime) -> dict[Owner, tuple[int, int]]:
+    """The order in which owners that are due have their turn, each platform by itself."""
+    queues: dict[str, list[tuple[datetime, str, Owner]]] = {}
+    for one in work:
+        if one.due is not None and one.due <= now:
+            queues.setdefault(one.owner.platform, []).append((one.due, str(one.owner), one.owner))
+    return {
+        owner: (place, len(queue))
+        for queue in queues.values()
+        for place, (_, _, owner) in enumerate(sorted(queue), start=1)
+    }
 
 
 async def _revocations(estate: Estate, wanted: str) -> list[Waiting]:

@@ -31,7 +31,7 @@ from hanse.journal.events import (
 )
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Head, OwnerRow, Status, StoreError, Work
+from hanse.ports.store import Backlog, Head, OwnerRow, Status, StoreError, Work
 from hanse.store.database import Engine, Row, Sql
 
 _NOTHING: Mapping[str, bytes] = {}
@@ -237,6 +237,20 @@ class SqlStore:
             )
         )
         return [_work(row) for row in rows]
+
+    async def backlog(self, now: datetime) -> dict[str, Backlog]:
+        """By platform, how much there is to be looked at."""
+        rows = await self.engine.read(
+            lambda sql: sql.run(
+                "SELECT platform, count(CASE WHEN due <= $1 THEN 1 END), min(CASE WHEN due <= $1 THEN due END),"
+                " count(CASE WHEN attempts > 0 THEN 1 END) FROM work GROUP BY platform",
+                _microseconds(now),
+            )
+        )
+        return {
+            platform: Backlog(due, None if oldest is None else _instant(oldest), retried)
+            for platform, due, oldest, retried in rows
+        }
 
     async def next_due(self, platform: str, after: datetime) -> datetime | None:
         """When the first of what is not due yet will be."""

@@ -42,7 +42,8 @@ class RateBudget:
     ) -> None:
         """Limit `inner` to so many requests a second, with at most a second's worth at once after a rest."""
         self._inner = inner
-        self._most = per_second
+        self.most = per_second
+        self.waiting = 0
         self._rate = per_second
         self._least = min(per_second, SLOWEST_PER_SECOND)
         self._patience = patience
@@ -65,11 +66,18 @@ class RateBudget:
         """The reply; 429 or 503 only after patience ended. Raises as the inner transport does."""
         waited = 0.0
         for attempt in range(1_000_000):
-            await self._turn()
-            async with self._places:
+            self.waiting += 1
+            try:
+                await self._turn()
+                await self._places.acquire()
+            finally:
+                self.waiting -= 1
+            try:
                 reply = await self._inner.send(call)
+            finally:
+                self._places.release()
             if reply.status not in THROTTLED:
-                self._rate = min(self._most, self._rate + self._most / RECOVERY_REPLIES)
+                self._rate = min(self.most, self._rate + self.most / RECOVERY_REPLIES)
                 return reply
             pause = self._pause(reply, attempt)
             waited += pause

@@ -1,4 +1,4 @@
-"""Counting calls: how many of which sort, how they ended and how long they took."""
+"""Counting calls, and telling who listens: how many of which sort, how they ended and how long they took."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from hanse.ports.transport import Call, NotStreamed, Reply, Transport, TransportError
+from hanse.ports.transport import (
+    PASS_ID,
+    Call,
+    Called,
+    NotStreamed,
+    Reply,
+    Traffic,
+    Transport,
+    TransportError,
+)
 
 
 @dataclass
@@ -38,17 +47,22 @@ class Counters:
 
 
 class Metered:
-    """Counts what goes through."""
+    """Counts what goes through, and tells it."""
 
     def __init__(
         self,
         inner: Transport,
         counters: Counters | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        *,
+        platform: str = "",
+        traffic: Traffic | None = None,
     ) -> None:
-        """Count into `counters`, or into new ones."""
+        """Count into `counters`, or into new ones; tell the listeners of `traffic` of calls to that platform."""
         self._inner = inner
         self._clock = clock
+        self._platform = platform
+        self._traffic = traffic or Traffic()
         self.counters = counters if counters is not None else Counters()
 
     async def send(self, call: Call) -> Reply:
@@ -64,18 +78,19 @@ class Metered:
         else:
             return reply
         finally:
-            counters = self.counters
+            counters, took = self.counters, self._clock() - began
             counters.calls[call.label, ended] += 1
-            counters.seconds[call.label] += self._clock() - began  # type: ignore[assignment]
+            counters.seconds[call.label] += took  # type: ignore[assignment]
             if call.is_write:
                 counters.writes += 1
             else:
                 counters.reads += 1
+            self._tell(call, ended, took)
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
         """The lines as they come; counted as one call when it ends."""
         self.counters.reads += 1
-        ended = "200"
+        ended, began = "200", self._clock()
         try:
             async for line in self._inner.stream(call):
                 yield line
@@ -87,6 +102,11 @@ class Metered:
             raise
         finally:
             self.counters.calls[call.label, ended] += 1
+            self._tell(call, ended, self._clock() - began)
+
+    def _tell(self, call: Call, ended: str, seconds: float) -> None:
+        for listener in self._traffic.listeners:
+            listener(Called(PASS_ID.get(), self._platform, call.label, call.is_write, ended, seconds))
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""
