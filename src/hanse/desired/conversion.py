@@ -65,7 +65,7 @@ def convert(
     version = value.get("apiVersion")
     is_earlier = isinstance(version, str) and version in versions
     moves = moved.get(str(value.get("kind")), ())
-    if not is_earlier and not any(_has(value, move.old) for move in moves):
+    if not is_earlier and not (moves and any(_has(value, move.old) for move in moves)):
         return Converted(value)
     value = copy.deepcopy(value)
     outdated: list[Outdated] = []

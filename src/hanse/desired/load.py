@@ -306,10 +306,20 @@ def current(rows: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, byte
 
 
 def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
-    """What to keep of a file's content, and to give as `known`; None where anything in it is wrong."""
-    reading = _Reading(vocabulary)
-    reading.read("", data)
-    return reading.rows.get("")
+    """What to keep of a file's content, and to give as `known`; None where anything in it is wrong or outdated."""
+    parsed = yaml.parse(data, "")
+    if parsed.diagnostics:
+        return None
+    documents: list[tuple[int, Document]] = []
+    for item in parsed.documents:
+        converted = vocabulary.converted(item.value)
+        if converted.outdated:
+            return None
+        try:
+            documents.append((item.index, vocabulary.typed(converted.value)))
+        except msgspec.ValidationError:
+            return None
+    return encode_documents(documents, vocabulary)
 
 
 def parts_of(data: bytes, vocabulary: Vocabulary) -> tuple[list[Document], set[Id]]:

@@ -263,7 +263,7 @@ def _inspect(chunk: _Chunk, allowance: int) -> tuple[int, list[_Fault]]:
     Gives the characters repeated by aliases, and the faults. Most documents cannot hold any; of the others
     only those that PyYAML can follow to their end go on to yaml-rs, whose stack they could overflow.
     """
-    faults = list(islice(_directives(chunk), MAX_FAULTS))
+    faults = list(islice(_directives(chunk), MAX_FAULTS)) if chunk.prolog else []
     if faults or not (_DEEP_BLOCKS.search(chunk.text) or _PROPERTIES.search(chunk.text)):
         return 0, faults
     inspection = _Inspection(chunk, allowance)

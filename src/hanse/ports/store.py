@@ -171,6 +171,10 @@ class Index(Rows, Protocol):
         """Files below a folder, with their blobs; below the empty one all."""
         ...
 
+    def fill_natives(self, natives: Mapping[str, Collection[str]]) -> None:
+        """Note what the things of all documents are called on platforms."""
+        ...
+
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""
         ...

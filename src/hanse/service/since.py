@@ -254,7 +254,7 @@ class _Look:
         self._index.reopen()
         with suppress(StoreError), self._index.transaction():
             if self._index.commit(self._mark) == self._commit:
-                self._index.keep_natives((), result.natives)
+                self._index.fill_natives(result.natives)
                 if selection is None:
                     self._remember(result)
         return result

@@ -147,7 +147,9 @@ class Cache:
                 for target in targets:
                     mentioning.setdefault(target, set()).add(name)
         maps[_MENTIONING] = {target: tuple(names) for target, names in mentioning.items()}
-        self._packs.fill(maps)
+        packs = self._packs
+        packs.clear()
+        packs.fill(maps)
         self._note({"mark": mark, "commit": commit})
 
     def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
@@ -231,6 +233,15 @@ class Cache:
         beginning = f"{folder}/" if folder else ""
         files = self._packs.all(_FILES)
         return {path: blob for path, (blob, _) in files.items() if path.startswith(beginning)}
+
+    def fill_natives(self, natives: Mapping[str, Collection[str]]) -> None:
+        """Note what the things of all documents are called on platforms."""
+        holders: dict[str, list[str]] = {}
+        for source, names in natives.items():
+            for name in names:
+                holders.setdefault(name, []).append(source)
+        held = {source: tuple(names) for source, names in natives.items() if names}
+        self._packs.fill({_NATIVES: held, _HOLDERS: holders})
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
         """Forget what the things of some documents are called on platforms, and note what those of others are."""

@@ -57,13 +57,17 @@ class Packs:
         self._write(rows)
 
     def fill(self, maps: Mapping[str, Mapping[str, Any]]) -> None:
-        """Make all maps anew; there are none but these."""
-        self._sql.run("DELETE FROM pack")
+        """Make these maps anew."""
         for name, entries in maps.items():
+            self._sql.run("DELETE FROM pack WHERE map = $1", name)
             self._write(
                 (name, number, msgspec.msgpack.encode({key: entries[key] for key in keys}))
                 for number, keys in _by_pack(entries).items()
             )
+
+    def clear(self) -> None:
+        """Take all maps out."""
+        self._sql.run("DELETE FROM pack")
 
     def _pack(self, name: str, number: int) -> dict[str, Any]:
         rows = self._sql.run("SELECT content FROM pack WHERE map = $1 AND number = $2", name, number)
