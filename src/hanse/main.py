@@ -367,12 +367,18 @@ def operator() -> str:
 
 def config_folder() -> Path:
     """Where the user's configuration is, by the XDG convention."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "hanse"
+    return _home("XDG_CONFIG_HOME", "~/.config")
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hanse"
+    return _home("XDG_CACHE_HOME", "~/.cache")
 
 
 def _data_folder() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "hanse"
+    return _home("XDG_DATA_HOME", "~/.local/share")
+
+
+def _home(variable: str, default: str) -> Path:
+    """A folder of the user's. A relative one counts for nothing (XDG base directories): it could be a repository's."""
+    named = os.environ.get(variable, "")
+    return Path(named if named.startswith("/") else default).expanduser() / "hanse"

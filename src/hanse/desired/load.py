@@ -32,6 +32,7 @@ from hanse.foundation import yaml
 from hanse.foundation.canonical import encode
 from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
+MISPLACED = "misplaced-document"
 _ARRAY = struct.Struct(">BI")  # how msgpack begins an array of any length
 
 
@@ -284,9 +285,7 @@ class _Reading:
         advice = "move it out of the folder"
         wrong = [told for told in self.outdated if told.severity == "error"]
         return (
-            of_form
-            + wrong
-            + [Finding("error", "misplaced-document", message, advice, spot) for spot in self.misplaced]
+            of_form + wrong + [Finding("error", MISPLACED, message, advice, spot) for spot in self.misplaced]
         )
 
     def salvaged(self) -> Iterator[Declared]:

@@ -4,6 +4,9 @@
 through to the library, which only `engine` knows, that it could not answer in bounded time and memory.
 """
 
+from hanse.policy.rules import BROKEN as BROKEN
 from hanse.policy.rules import FAILED as FAILED
+from hanse.policy.rules import MAX_TOLD as MAX_TOLD
 from hanse.policy.rules import MISTAKEN as MISTAKEN
+from hanse.policy.rules import MORE as MORE
 from hanse.policy.rules import check_policies as check_policies

@@ -25,6 +25,7 @@ BROKEN = "policy"
 """The code of a finding about what breaks a policy, placed there."""
 MISTAKEN = "policy-expression"
 FAILED = "policy-failed"
+MORE = "policy-more"
 """The code of a finding about a policy that cannot be asked."""
 MAX_TOLD = 100
 """So many that break one policy are told one by one."""
@@ -285,7 +286,7 @@ class _Asking:
         more = len(rule.broken_by) - MAX_TOLD
         if more > 0:
             message = f"{more} more are not told one by one: {saying}"
-            yield Diagnostic(policy.severity, "policy-more", message, "", self._place(policy, "require"))
+            yield Diagnostic(policy.severity, MORE, message, "", self._place(policy, "require"))
         for (name, failed), those in rule.failed.items():
             asked = next(ask for ask in rule.asks if ask.at == name)
             advice = _remedy(asked.expression.tree, failed.missing)

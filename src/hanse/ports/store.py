@@ -136,7 +136,7 @@ class Index(Rows, Protocol):
         ...
 
     def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
-        """Make the index anew."""
+        """Make the index anew. It is the index of that commit once `fill_natives` has made the rest of it."""
         ...
 
     def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
@@ -171,12 +171,12 @@ class Index(Rows, Protocol):
         """Files below a folder, with their blobs; below the empty one all."""
         ...
 
-    def fill_natives(self, natives: Mapping[str, Collection[str]]) -> None:
-        """Note what the things of all documents are called on platforms."""
+    def fill_natives(self, commit: str, natives: Mapping[str, Collection[str]]) -> None:
+        """Note what the things of all documents are called on platforms: the rest of an index that `fill` made."""
         ...
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
-        """Forget what the things of some documents are called on platforms, and note what those of others are."""
+        """Forget what the things of some documents are called on platforms, and note what things are called too."""
         ...
 
     def holding(self, natives: Collection[str]) -> dict[str, set[str]]:

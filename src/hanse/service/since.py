@@ -10,6 +10,7 @@ what the change can be felt by is told. The index is a cache: it says what is lo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,13 +33,13 @@ from hanse.desired.affected import (
 )
 from hanse.desired.compiled import UNKNOWN_EXTERNAL_ID
 from hanse.desired.kinds import Document
-from hanse.desired.load import Loaded, decode_documents, is_manifest, load, parts_of
+from hanse.desired.load import MISPLACED, Loaded, decode_documents, is_manifest, load, parts_of
 from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
 from hanse.desired.trust import PROTECTS_NOTHING
 from hanse.foundation.diagnostics import Diagnostic, in_order
 from hanse.foundation.yaml import MAX_BYTES, parse
-from hanse.policy import FAILED
+from hanse.policy import BROKEN, FAILED, MAX_TOLD, MORE
 from hanse.ports.source import Source, SourceError, blob_id
 from hanse.ports.store import Index, Noted, Remembered, Rows, StoreError
 from hanse.service.estate import Language
@@ -163,14 +164,16 @@ class _Look:
         changed = replace(changed, names=changed.names | changed.touched)
         checked, selection = await self.at_some(changed, turns(last.at, self._now))
         kept = [found for found in last.findings if not selection.renews(found)]
-        speaking = any(path in found.message for found in kept for path in changed.blobs)
-        # Of a platform some things are told as long as anybody is on it, and what a policy failed for is told in one
-        # finding, for all together.
+        if any(path in found.message for found in kept for path in changed.blobs):
+            raise _AllError
+        # Of a platform some things are told as long as anybody is on it, and of a person as long as two meet.
         where = self._index.within({found.place.path for found in kept if found.place})
-        shared = changed.names and any(name.startswith("Platform ") for name in where)
-        if speaking or shared or any(found.code == FAILED for found in checked.diagnostics):
+        if selection.changed and any(name.startswith(("Platform ", "User ")) for name in where):
             raise _AllError
         found = in_order(dict.fromkeys([*checked.diagnostics, *kept]))
+        codes = Counter(one.code for one in found)
+        if codes[BROKEN] > MAX_TOLD or not codes.keys().isdisjoint(_OF_ALL):
+            raise _AllError
         checked = replace(checked, diagnostics=found, since=last.commit)
         self._remember(checked)
         return checked
@@ -253,10 +256,9 @@ class _Look:
             result = checked(self._commit, loaded, self._language, self._now, selection)
         self._index.reopen()
         with suppress(StoreError), self._index.transaction():
-            if self._index.commit(self._mark) == self._commit:
-                self._index.fill_natives(result.natives)
-                if selection is None:
-                    self._remember(result)
+            self._index.fill_natives(self._commit, result.natives)
+            if selection is None:
+                self._remember(result)
         return result
 
     async def changed(self, since: str) -> _Changed:
@@ -303,6 +305,8 @@ class _Later:
         self.made = rows
 
 
+_OF_ALL = {FAILED, MORE, MISPLACED}
+"""Findings that tell of several documents together, or of what is none for the rest."""
 _Documents = tuple[list[Document], set[Id]]
 """The documents of a file, and what those are called that are not quite sound."""
 
@@ -351,6 +355,8 @@ class _Selection:
         self.judged = judged
         self._told = felt.names
         self._is_renaming = felt.is_renaming
+        self.changed = bool(asked.names)
+        """Whether any document counts as changed."""
         self._asked = asked
         self._loaded = loaded
 
@@ -365,12 +371,14 @@ class _Selection:
             return True
         if self._asked.came_or_went and diagnostic.code == PROTECTS_NOTHING:
             return True
+        if place.path in self._asked.links or place.path in self._loaded.manifest.folder_files:
+            return True
         here = self._names.get(place.path, {})
         number = 0
         if here.keys() != {0} or place.path in self._asked.blobs:
             documents = parse(self._loaded.manifest.files[place.path], "").documents
             number = max((d.index for d in documents if d.line <= place.line), default=-1)
-        changed = place.path in self._asked.blobs or place.path in self._asked.links
+        changed = place.path in self._asked.blobs
         return self.told(here[number]) if number in here else changed
 
     def renews(self, finding: Diagnostic) -> bool:
@@ -418,18 +426,27 @@ class _Felt:
 
     def __init__(self, graph: Graph, most: int, *changes: _Changed) -> None:
         names: set[str] = set()
+        now, before = graph, _Memory([noted for change in changes for noted in change.before])
         for change in changes:
             names |= change.names | _zones(change, graph)
             graph = United(graph, _Memory(change.before))
         self.is_renaming = is_renaming(names, graph)
         """Whether one of them has or had an earlier name."""
-        self.names = affected(names, graph, most)
+        # What lies below another folder is another's document now, or none any more, though nothing of it changed.
+        moving = _folders(names, now) != _folders(names, before)
+        self.names = None if moving else affected(names, graph, most)
         """None where it is more than so many documents, or all."""
 
 
 def _zones(changed: _Changed, graph: Graph) -> set[str]:
     """The landing zones below whose folders something changed."""
     return graph.mentioning({folder for path in changed.blobs for folder in folders_above(path)})
+
+
+def _folders(names: Iterable[str], graph: Graph) -> set[str]:
+    """The folders that landing zones among these documents name."""
+    zones = {name for name in names if name.startswith("LandingZone ")}
+    return {word for word in graph.mentioned(zones) if word.startswith("Folder ")}
 
 
 def _noted(path: str, blob: str, documents: Iterable[Document], *, sound: bool) -> Noted:

@@ -150,7 +150,7 @@ class Cache:
         packs = self._packs
         packs.clear()
         packs.fill(maps)
-        self._note({"mark": mark, "commit": commit})
+        self._note({"mark": mark, "commit": "", "filled": commit})  # until all of it is there
 
     def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:
         """Make it the index of another commit: without these paths, with those files."""
@@ -234,21 +234,29 @@ class Cache:
         files = self._packs.all(_FILES)
         return {path: blob for path, (blob, _) in files.items() if path.startswith(beginning)}
 
-    def fill_natives(self, natives: Mapping[str, Collection[str]]) -> None:
-        """Note what the things of all documents are called on platforms."""
+    def fill_natives(self, commit: str, natives: Mapping[str, Collection[str]]) -> None:
+        """Note what the things of all documents are called on platforms: the rest of an index that `fill` made."""
+        known: dict[str, str] = dict(self._run("SELECT name, value FROM meta WHERE name = 'filled'"))
+        if known.get("filled") != commit:
+            raise StoreError("the index was not made, or another one was")
         holders: dict[str, list[str]] = {}
         for source, names in natives.items():
             for name in names:
                 holders.setdefault(name, []).append(source)
         held = {source: tuple(names) for source, names in natives.items() if names}
         self._packs.fill({_NATIVES: held, _HOLDERS: holders})
+        self._note({"commit": commit, "filled": ""})
 
     def keep_natives(self, gone: Iterable[str], natives: Mapping[str, Collection[str]]) -> None:
-        """Forget what the things of some documents are called on platforms, and note what those of others are."""
-        packs = self._packs
+        """Forget what the things of some documents are called on platforms, and note what things are called too."""
+        packs, gone = self._packs, set(gone)
         sources = {*gone, *natives}
         before = packs.find(_NATIVES, sources)
-        packs.change(_NATIVES, {source: tuple(natives.get(source, ())) or None for source in sources})
+        natives = {
+            source: {*natives.get(source, ()), *(() if source in gone else before.get(source, ()))}
+            for source in sources
+        }
+        packs.change(_NATIVES, {source: tuple(names) or None for source, names in natives.items()})
         names = {name for held in (before, natives) for some in held.values() for name in some}
         holders = {name: set(held) for name, held in packs.find(_HOLDERS, names).items()}
         for source, some in before.items():
@@ -360,7 +368,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")  # what a loss of power damages is made again
+        connection.execute("PRAGMA synchronous = NORMAL")
         ((version,),) = connection.execute("PRAGMA user_version")
         if version != _SCHEMA:
             connection.execute("BEGIN IMMEDIATE")
