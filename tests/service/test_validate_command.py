@@ -50,6 +50,7 @@ def test_a_commit_and_the_working_tree_are_not_asked_for_together(world: World) 
 def test_what_did_not_change_is_not_looked_at_again_and_the_last_line_says_so(world: World) -> None:
     first = world.run("validate", str(world.repository)).stdout
     base = world.git("rev-parse", "--short=8", "HEAD").strip()
+    assert "nothing changed since it was checked" in world.run("validate", str(world.repository)).stdout
     world.commit({manifest.WEB_FILE: manifest.WEB + "description: Another one\n"})
     second = world.run("validate", str(world.repository)).stdout
     assert f"all else is as in commit {base}" in second

@@ -17,9 +17,9 @@ def command() -> None:
 @click.argument("address")
 @click.pass_context
 def copy(ctx: click.Context, address: str) -> None:
-    """Copy everything that the store keeps into an empty one at ADDRESS: postgresql://ACCOUNT@HOST/NAME, or a file.
+    """Copy all that the store keeps to ADDRESS.
 
-    Stop `hanse serve` before. The old store stays as it is, and is not to be used any more.
+    ADDRESS is postgresql://ACCOUNT@HOST/NAME or a file, and nothing may be there yet. Stop `hanse serve` before. The old store stays as it is, and is not to be used any more.
     """
 
     async def job(estate: Estate) -> int:

@@ -128,5 +128,9 @@ def _summary(checked: Checked) -> None:
         click.secho(f"{where}: {count(errors, 'error')}, {count(warnings, 'warning')}", fg="red", bold=True)
     else:
         click.secho(f"{where} is sound: ", fg="green", bold=True, nl=False)
-        rest = f", all else is as in commit {checked.since[:8]}" if checked.since else ""
-        click.echo(f"{count(len(checked.intents), 'owner')} compiled{rest}, {count(warnings, 'warning')}")
+        found = f"{count(len(checked.intents), 'owner')} compiled"
+        if checked.since and checked.since == checked.commit:
+            found = "nothing changed since it was checked"
+        elif checked.since:
+            found += f", all else is as in commit {checked.since[:8]}"
+        click.echo(f"{found}, {count(warnings, 'warning')}")
