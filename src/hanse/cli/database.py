@@ -19,7 +19,8 @@ def command() -> None:
 def copy(ctx: click.Context, address: str) -> None:
     """Copy all that the store keeps to ADDRESS.
 
-    ADDRESS is postgresql://ACCOUNT@HOST/NAME or a file, and nothing may be there yet. Stop `hanse serve` before. The old store stays as it is, and is not to be used any more.
+    ADDRESS is postgresql://ACCOUNT@HOST/NAME or a file, and nothing may be there yet. Stop `hanse serve`
+    before. The old store stays as it is, and is not to be used any more.
     """
 
     async def job(estate: Estate) -> int:
