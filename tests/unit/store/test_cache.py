@@ -124,6 +124,10 @@ def test_an_index_that_fails_midway_is_the_one_that_was(tmp_path: Path) -> None:
     cache = Cache.open(tmp_path, "/a")
     with cache.transaction():
         cache.fill("c1", "mark", [Noted("a.yaml", "b1", True, {"User u-1": (), "Group g": ("User u-1",)})])
+        assert cache.commit("mark") == ""  # what things are called is missing yet
+        with pytest.raises(StoreError):
+            cache.fill_natives("c2", {})
+        cache.fill_natives("c1", {"Project w/p": ["name"]})
     with suppress(ZeroDivisionError), cache.transaction():
         cache.move("c2", ["a.yaml"], [])
         assert cache.mentioning(["User u-1"]) == set()
