@@ -163,7 +163,7 @@ class Bench:
             with log.open("wb") as output:
                 command = self.command(COMMAND, "--log", "json")
                 if os.environ.get("BENCH_PROFILE"):
-                    command[1:1] = ["-m", "cProfile", "-o", f"{os.environ['BENCH_PROFILE']}-{number}"]
+                    command[1:1] = ["-m", "cProfile", "-o", f"{os.environ['BENCH_PROFILE']}-{log.name}"]
                 started.append((subprocess.Popen(command, stdout=output, stderr=output), log))
         self.processes = [psutil.Process(process.pid) for process, _ in started]
         self.logs = [log for _, log in started]

@@ -101,7 +101,7 @@ class RateBudget:
         """Wait until this call may go: not within a pause, and not faster than the rate."""
         while True:
             now = self._clock()
-            at = max(self._next - 1.0, self._paused_until)
+            at = max(self._next + 1.0 / self._rate - 1.0, self._paused_until)
             if at <= now:
                 self._next = max(self._next, now) + 1.0 / self._rate
                 return
