@@ -15,6 +15,8 @@ THROTTLED = (429, 503)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 SLOWEST_PER_SECOND = 0.5
+INSTANT = 1e-6
+"""Seconds that are not worth a sleep: sums of fractions are not exact."""
 RECOVERY_REPLIES = 200
 """So many untroubled replies bring the rate back from nothing to its maximum."""
 
@@ -48,12 +50,13 @@ class RateBudget:
         self._least = min(per_second, SLOWEST_PER_SECOND)
         self._patience = patience
         self._places = asyncio.Semaphore(concurrency)
+        self._gate = asyncio.Lock()
         self._clock = clock
         self._now = now
         self._sleep = sleep
         self._jitter = jitter
         self._next = clock()
-        """When the bucket would be empty: calls are let through up to a second before it."""
+        """When the bucket would be empty: calls are let through before it, as many as a second has."""
         self._paused_until = clock()
         self._shrunk_at = clock() - 1.0
 
@@ -99,13 +102,15 @@ class RateBudget:
 
     async def _turn(self) -> None:
         """Wait until this call may go: not within a pause, and not faster than the rate."""
-        while True:
-            now = self._clock()
-            at = max(self._next + 1.0 / self._rate - 1.0, self._paused_until)
-            if at <= now:
-                self._next = max(self._next, now) + 1.0 / self._rate
-                return
-            await self._sleep(at - now)
+        async with self._gate:  # one after the other: if all waited for the clock, each turn would wake all of them
+            while True:
+                now = self._clock()
+                at_once = max(0.0, 1.0 - 1.0 / self._rate)
+                at = max(self._next - at_once, self._paused_until)
+                if at - now <= INSTANT:
+                    self._next = max(self._next, now) + 1.0 / self._rate
+                    return
+                await self._sleep(at - now)
 
     def _shrink(self) -> None:
         """Halve the rate, once a second at most: what was under way together is throttled together."""
