@@ -24,6 +24,7 @@ from bench import (
     policies,
     scale,
     store,
+    store_scale,
     sweep,
     validate,
 )
@@ -45,7 +46,7 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", "scale", *KEYSTONE, *KUBERNETES)
+NAMES = (*ALONE, "store", "merge", "scale", "store_scale", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -69,6 +70,8 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
         rows += await merge.run(tell, quick=quick)
     if "scale" in names:
         rows += await scale.run(tell, quick=quick)
+    if "store_scale" in names:
+        rows += await store_scale.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():
