@@ -22,7 +22,9 @@ from bench import (
     merge,
     plan_make,
     policies,
+    scale,
     store,
+    store_scale,
     sweep,
     validate,
 )
@@ -44,7 +46,7 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", *KEYSTONE, *KUBERNETES)
+NAMES = (*ALONE, "store", "merge", "scale", "store_scale", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle",)
 """Only where it is asked for: it takes a quarter of an hour."""
 
@@ -66,6 +68,10 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
         rows += await store.run(quick=quick)
     if "merge" in names:
         rows += await merge.run(tell, quick=quick)
+    if "scale" in names:
+        rows += await scale.run(tell, quick=quick)
+    if "store_scale" in names:
+        rows += await store_scale.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

@@ -122,6 +122,7 @@ class Execution:
 
     async def _finished(self, address: Address, step: Step, outcome: Outcome) -> None:
         self.result.outcomes.append((step, outcome))
+        ready = len(self._ready)
         if isinstance(outcome, Done):
             if outcome.native_id:
                 self._natives[address] = outcome.native_id
@@ -130,9 +131,13 @@ class Execution:
                 if not self._blocked[later]:
                     self._ready.append(later)
         self._under_way -= 1
+        possible = len(self._ready) - ready
         self._setting.told(step, outcome)
         async with self._wake:
-            self._wake.notify_all()
+            if self._under_way and not self._stopping.is_set():
+                self._wake.notify(possible)  # as many as there is work for: often hundreds wait
+            else:
+                self._wake.notify_all()
 
     async def _carry_out(self, step: Step) -> Outcome:
         resolved = self._resolved(step)

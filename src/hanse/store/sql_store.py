@@ -403,7 +403,7 @@ class SqlStore:
                 " CASE WHEN budget.until > $3 THEN budget.until ELSE $3 END + $4 RETURNING until",
                 *(platform, at + spent, at, spent),
             )
-            return int(until) - spent - at - 1_000_000
+            return int(until) - spent - at - _microseconds_of(max(0.0, 1.0 - 1.0 / per_second))
 
         spent = _microseconds_of(count / per_second)
         return await self.engine.write(job) / 1_000_000

@@ -19,6 +19,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 SLOWEST_PER_SECOND = 0.5
 DRAWN_SECONDS = 0.25
 """For how long turns are drawn at once from a budget that other processes have, too."""
+INSTANT = 1e-6
+"""Seconds that are not worth a sleep: sums of fractions are not exact."""
 RECOVERY_REPLIES = 200
 """So many untroubled replies bring the rate back from nothing to its maximum."""
 
@@ -58,17 +60,17 @@ class RateBudget:
         self._draw = draw
         self._drawn: deque[float] = deque()
         """When calls may go that were drawn already."""
-        self._drawing = asyncio.Lock()
         self._concurrency = concurrency
         self._processes = 1
         self._under_way = 0
         self._place = asyncio.Condition()
+        self._gate = asyncio.Lock()
         self._clock = clock
         self._now = now
         self._sleep = sleep
         self._jitter = jitter
         self._next = clock()
-        """When the bucket would be empty: calls are let through up to a second before it."""
+        """When the bucket would be empty: calls are let through before it, as many as a second has."""
         self._paused_until = clock()
         self._shrunk_at = clock() - 1.0
 
@@ -127,31 +129,32 @@ class RateBudget:
 
     async def _turn(self) -> None:
         """Wait until this call may go: not within a pause, and not faster than the rate."""
-        drawn = await self._drawn_turn()
-        while True:
-            now = self._clock()
-            at = max(self._next - 1.0 if drawn is None else drawn, self._paused_until)
-            if at <= now:
-                if drawn is None:
-                    self._next = max(self._next, now) + 1.0 / self._rate
-                return
-            await self._sleep(at - now)
+        async with self._gate:  # one after the other: if all waited for the clock, each turn would wake all of them
+            drawn = await self._drawn_turn()
+            while True:
+                now = self._clock()
+                at_once = max(0.0, 1.0 - 1.0 / self._rate)
+                at = max(self._next - at_once if drawn is None else drawn, self._paused_until)
+                if at - now <= INSTANT:
+                    if drawn is None:
+                        self._next = max(self._next, now) + 1.0 / self._rate
+                    return
+                await self._sleep(at - now)
 
     async def _drawn_turn(self) -> float | None:
         """When the next call may go, of what all processes have; None: this one goes by its own clock."""
         if self._draw is None or self._processes == 1:
             return None
-        async with self._drawing:
-            if not self._drawn:
-                rate = self._rate
-                count = max(1, min(self.waiting, int(rate * DRAWN_SECONDS)))
-                try:
-                    wait = await self._draw(count, rate)
-                except StoreError:
-                    return None
-                now = self._clock()
-                self._drawn.extend(now + wait + number / rate for number in range(count))
-            return self._drawn.popleft()
+        if not self._drawn:
+            rate = self._rate
+            count = max(1, min(self.waiting, int(rate * DRAWN_SECONDS)))
+            try:
+                wait = await self._draw(count, rate)
+            except StoreError:
+                return None
+            now = self._clock()
+            self._drawn.extend(now + wait + number / rate for number in range(count))
+        return self._drawn.popleft()
 
     def _shrink(self) -> None:
         """Halve the rate, once a second at most: what was under way together is throttled together."""
