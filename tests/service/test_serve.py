@@ -134,12 +134,6 @@ async def test_nothing_is_served_before_a_first_state_was_accepted_by_a_person(w
     assert "hanse apply" in caught.value.advice
 
 
-async def test_two_cannot_serve_one_store(clocked: World) -> None:
-    async with served(clocked), clocked.open() as other:
-        with pytest.raises(StoreError, match="is applying with this store already"):
-            await Serving(other, lambda news: None).run()
-
-
 async def test_what_holds_is_left_alone_and_nothing_is_said_of_it(clocked: World) -> None:
     async with served(clocked) as serve:
         assert [type(one) for one in serve.news if not isinstance(one, Swept)] == [Began, Judged]

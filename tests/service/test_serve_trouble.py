@@ -182,6 +182,12 @@ async def test_what_was_due_when_the_clock_was_set_back_is_looked_at(
 # --- the store -------------------------------------------------------------------------------------
 
 
+async def test_two_cannot_serve_one_store(clocked: World) -> None:
+    async with served(clocked), clocked.open() as other:
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await Serving(other, lambda news: None).run()
+
+
 async def test_a_store_that_fails_right_after_an_acceptance_loses_no_owner(
     clocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,19 +241,24 @@ async def test_what_a_pass_noted_is_not_written_over_by_a_sweep_that_saw_less(
         sound = {group: clocked.members(group) for group in groups}
         for group in groups:
             clocked.join_by_hand(group, "u-5")
-        await serve.until(lambda: {group: clocked.members(group) for group in groups} == sound, 10)
+
+        def mended() -> int:
+            return sum(clocked.members(group) == sound[group] for group in groups)
+
+        # Who is being noted is nobody else's meanwhile; nor are its tenants, if it is a workspace.
+        await serve.until(lambda: mended() >= 1, 10)
         await serve.quiet(2)
         async with clocked.open() as estate:
             passed = {row.owner: row.status async for row in estate.store.owners("north")}
         newer = {owner for owner in passed if passed[owner] != before[owner]}
-        assert len(newer) >= 2
+        assert newer
         count = len(serve.of(Swept))
         gate.set()
-        await serve.until(lambda: len(serve.of(Swept)) > count, 10)
+        await serve.until(lambda: len(serve.of(Swept)) > count and mended() == 3, 10)
         async with clocked.open() as estate:
             after = {row.owner: row.status async for row in estate.store.owners("north")}
         late = {owner for owner in newer if after[owner].observed_at != passed[owner].observed_at}
-        assert len(late) <= 1  # the one that was being noted when it was held up
+        assert not late
 
 
 async def test_a_mistake_of_our_own_about_one_owner_is_told_of_it_and_stops_no_repair_of_others(

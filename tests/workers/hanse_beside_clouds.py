@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
 from bench import simulated_vendor
+
 from hanse import main
 
 WRONG = timedelta(seconds=float(os.environ.get("HANSE_TEST_CLOCK", "0")))
@@ -23,5 +24,5 @@ class Wrong(datetime):
 
 if __name__ == "__main__":
     main.VENDORS["memory"] = simulated_vendor.__name__
-    main.datetime = Wrong  # type: ignore[misc]
+    vars(main)["datetime"] = Wrong
     main.run()

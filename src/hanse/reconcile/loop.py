@@ -65,9 +65,9 @@ LONGEST_REST_SECONDS = 60.0
 """How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
 """What went well for so long may fail again as if for the first time."""
-CLAIM_SECONDS = 8.0
+CLAIM_SECONDS = 6.0
 """How long owners under way are ours alone; whoever dies has them taken over then."""
-KEEP_SECONDS = 2.0
+KEEP_SECONDS = 1.5
 """Between two times that they are kept, and between two looks whether others left something."""
 SHARE = 20
 """Owners of one workspace that may be under way at once when the last place for a look is taken, so that one with very
