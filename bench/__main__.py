@@ -25,6 +25,7 @@ from bench import (
     store,
     sweep,
     validate,
+    year,
 )
 from bench.report import Row, plain, table
 from bench.stands import Stands
@@ -44,9 +45,9 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", *KEYSTONE, *KUBERNETES)
-LONG = ("k8s_idle",)
-"""Only where it is asked for: it takes a quarter of an hour."""
+NAMES = (*ALONE, "store", "merge", "year", *KEYSTONE, *KUBERNETES)
+LONG = ("k8s_idle", "year")
+"""Only where it is asked for: they take a quarter of an hour."""
 
 
 async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
@@ -66,6 +67,9 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
         rows += await store.run(quick=quick)
     if "merge" in names:
         rows += await merge.run(tell, quick=quick)
+    if "year" in names:
+        tell("a year of serving")
+        rows += await year.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():
