@@ -137,10 +137,10 @@ class Year:
         files = {"organization.yaml": _organization(), "platforms.yaml": _PLATFORMS}
         for _ in range(PEOPLE):
             files |= self._comes()
-        for name in range(WORKSPACES):
-            files[f"w{name}/workspace.yaml"] = f"{HEAD}Workspace\nname: w{name}\n"
-            self.groups[f"team{name}"] = self.chance.sample(self.people, 6)
-            files |= self._group(f"team{name}")
+        for number in range(WORKSPACES):
+            files[f"w{number}/workspace.yaml"] = f"{HEAD}Workspace\nname: w{number}\n"
+            self.groups[f"team{number}"] = self.chance.sample(self.people, 6)
+            files |= self._group(f"team{number}")
         for _ in range(PROJECTS):
             files |= self._project()
         self.config.write_text(
@@ -447,7 +447,7 @@ def _joined(year: Year) -> Iterator[None]:
 
 
 async def live(
-    folder: Path, days: int, sweep_seconds: float, tell: Callable[[str], None]
+    folder: Path, days: int, sweep_seconds: float, tell: Callable[[str], None], month: int = MONTH
 ) -> tuple[Year, list[Month]]:
     """So many days; what was measured at the end of each month. Raises AssertionError where a promise is broken."""
     busy = Busy()
@@ -465,7 +465,7 @@ async def live(
                 for day in range(days):
                     await year.day(serving, beside, day)
                     assert not task.done(), "it ended"
-                    if (day + 1) % MONTH == 0:
+                    if (day + 1) % month == 0:
                         months.append(await year.measured(_store(beside)))
                         tell(f"month {len(months)}: {_words(months[-1])}")
                 await _quiet(year, serving, beside)
