@@ -11,6 +11,7 @@ import sys
 import time
 
 from bench import (
+    backup,
     change,
     converge,
     grants,
@@ -45,7 +46,7 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", "year", *KEYSTONE, *KUBERNETES)
+NAMES = (*ALONE, "store", "backup", "merge", "year", *KEYSTONE, *KUBERNETES)
 LONG = ("k8s_idle", "year")
 """Only where it is asked for: they take a quarter of an hour."""
 
@@ -65,6 +66,8 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "store" in names:
         tell("the store in its two homes")
         rows += await store.run(quick=quick)
+    if "backup" in names:
+        rows += await backup.run(tell, quick=quick)
     if "merge" in names:
         rows += await merge.run(tell, quick=quick)
     if "year" in names:

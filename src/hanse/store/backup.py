@@ -302,6 +302,7 @@ def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, Label]]:
         raise StoreError(f"the backup {path} cannot be read: {error}", "make it readable") from error
     with closing(connection):
         try:
+            connection.execute("PRAGMA trusted_schema = OFF")  # it may have been made by anybody
             told = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('schema', 'backup')"))
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path} is no backup of Hanse's: {error}", "name another file") from error
