@@ -55,6 +55,7 @@ def test_what_was_revoked_since_is_shown_and_asked_about_before_it_is_given_back
     asyncio.run(applied.apply())
     assert applied.members("shop-trial-user") == set()
     assert "what was approved or revoked since is not in it" in restore(applied, file)
+    assert "the store was restored as it was on" in applied.run("plan").output
     with pytest.raises(Trouble, match="was restored as it was on") as caught:
         asyncio.run(serve_once(applied))
     assert "hanse apply" in caught.value.advice

@@ -204,7 +204,7 @@ def _writing(path: Path) -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise StoreError(
-            f"the backup {path.name.removesuffix(_PART)} cannot be written: {what}",
+            f"the backup {str(path).removesuffix(_PART)} cannot be written: {what}",
             "name a file where there is room, and where this account may write; nothing was left behind",
         ) from error
 
@@ -253,7 +253,7 @@ def _locked(part: Path) -> int:
         except BlockingIOError:
             os.close(descriptor)
             raise StoreError(
-                f"another process is writing the backup {part.name.removesuffix(_PART)}",
+                f"another process is writing the backup {str(part).removesuffix(_PART)}",
                 "wait until it is done, or name another file",
             ) from None
         os.close(descriptor)  # it got its name, or was given up, just now

@@ -496,7 +496,7 @@ async def test_a_full_disk_leaves_no_half_of_a_backup(
     await taken(home, file)
     content = file.read_bytes()
     said = said_by(FULL, home, str(file), str(int(share * len(content))))
-    assert "the backup hanse.backup cannot be written" in said
+    assert f"the backup {file} cannot be written" in said
     assert "where there is room" in said
     assert file.read_bytes() == content
     assert sorted(file.parent.glob("*.part")) == []
