@@ -11,8 +11,7 @@ from bench import year
 from hanse.service import serve, tidy
 
 DAYS, MONTH = 18, 6
-FLAT = 1.1
-"""So few days lie between two looks that a cache which is filled still shows."""
+FLAT = 1.03
 
 
 @pytest.fixture(autouse=True)
