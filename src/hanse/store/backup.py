@@ -65,14 +65,14 @@ async def back_up(store: SqlStore, path: Path, now: datetime, *, replace: bool =
 def look(path: Path) -> Backup:
     """Read a whole backup, and prove it. Raises StoreError where it is none, or is not what it was."""
     with _opened(path) as (connection, label):
-        digest, verifier = _Digest(label.schema, label.taken_at), Verifier()
+        digest, verifier, records = _Digest(label.schema, label.taken_at), Verifier(), 0
         for table, key in _tables(connection).items():
             for rows in _read(connection, path, table, key):
                 digest.add(table, rows)
-                if table == "journal":
-                    for row in rows:
-                        verifier.see(recorded_of(row))
-        if digest.value() != label.digest:
+                for row in rows if table == "journal" else ():
+                    verifier.see(recorded_of(row))
+                    records += 1
+        if (records, digest.value()) != (label.records, label.digest):
             raise _damaged(path)
     findings = tuple(finding for finding in verifier.finish() if finding.kind != "unchained")
     return Backup(label.taken_at, label.records, path.stat().st_size, findings)
@@ -182,10 +182,9 @@ def _new_database(part: Path) -> Iterator[Statements]:
         connection = sqlite3.connect(part, isolation_level=None, check_same_thread=False)
     with closing(connection):
         with _writing(part):
-            connection.execute(
-                "PRAGMA journal_mode = OFF"
-            )  # what is not finished is nobody's, and begun anew
-            connection.execute("PRAGMA synchronous = OFF")  # it is flushed once, at the end
+            # What is not finished is nobody's, and begun anew; what is finished is flushed once.
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
             connection.execute("BEGIN")
             for statement in (statement for script in database.migrations() for statement in script):
                 connection.execute(statement)

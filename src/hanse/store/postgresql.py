@@ -68,7 +68,10 @@ _CHANNEL = "hanse"
 # The locks, each for one store: the second number is that of its schema.
 _MIGRATING, _APPENDING, _HOLDING = range(0x48414E00, 0x48414E03)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_SNAPSHOT = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    " SET LOCAL idle_in_transaction_session_timeout = '1min'"  # it is in nobody's way, and a disk may be slow
+)
 _LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))"
 _REACHED = "SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1"
 _TRY_HOLD = "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))"
