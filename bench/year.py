@@ -37,6 +37,7 @@ from hanse.service import approve, journal, revoke, serve
 from hanse.service.apply import begin, finish
 from hanse.service.estate import Estate
 from hanse.service.plan import plan
+from hanse.service.provenance import provenance_of
 from hanse.service.serve import ServeNews, Serving
 from hanse.store import SqlStore
 from hanse.store.database import tables
@@ -236,7 +237,8 @@ class Year:
             await self._approves(beside)
         if day % 7 == 5:
             async with opened(self) as one:  # somebody looks, and wants to know who decided what
-                await plan(one)
+                planned = await plan(one)
+                await provenance_of(one, planned.proposal.stands, ["Organization bench"])
         hours = (START + timedelta(days=day + 1) - self.clock()).total_seconds() / 3600
         await self.clock.pass_by(hours=hours)
 
