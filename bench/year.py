@@ -38,8 +38,6 @@ from hanse.service.apply import begin, finish
 from hanse.service.estate import Estate
 from hanse.service.plan import plan
 from hanse.service.provenance import provenance_of
-from hanse.service.provenance import provenance_of
-from hanse.service.provenance import provenance_of
 from hanse.service.serve import ServeNews, Serving
 from hanse.store import SqlStore
 from hanse.store.database import tables
