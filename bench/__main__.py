@@ -11,6 +11,7 @@ import sys
 import time
 
 from bench import (
+    backup,
     change,
     converge,
     grants,
@@ -27,6 +28,7 @@ from bench import (
     store_scale,
     sweep,
     validate,
+    year,
 )
 from bench.report import Row, plain, table
 from bench.stands import Stands
@@ -46,9 +48,9 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", "scale", "store_scale", *KEYSTONE, *KUBERNETES)
-LONG = ("k8s_idle",)
-"""Only where it is asked for: it takes a quarter of an hour."""
+NAMES = (*ALONE, "store", "backup", "merge", "scale", "store_scale", "year", *KEYSTONE, *KUBERNETES)
+LONG = ("k8s_idle", "year")
+"""Only where it is asked for: they take a quarter of an hour."""
 
 
 async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
@@ -66,12 +68,17 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "store" in names:
         tell("the store in its two homes")
         rows += await store.run(quick=quick)
+    if "backup" in names:
+        rows += await backup.run(tell, quick=quick)
     if "merge" in names:
         rows += await merge.run(tell, quick=quick)
     if "scale" in names:
         rows += await scale.run(tell, quick=quick)
     if "store_scale" in names:
         rows += await store_scale.run(tell, quick=quick)
+    if "year" in names:
+        tell("a year of serving")
+        rows += await year.run(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

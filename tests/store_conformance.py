@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from hanse.journal.events import (
     Event,
     GrantRevoked,
     OrganizationAccepted,
+    OwnerConverged,
     OwnerGone,
     PassStarted,
     Recorded,
@@ -48,6 +50,8 @@ from hanse.model import (
     WorkspaceOn,
 )
 from hanse.ports.store import Backlog, Head, OwnerRow, Status, Store, StoreError, Work
+from hanse.store import tidying
+from hanse.store.database import Row, Sql
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 OWNER = Tenant("fra", "shop", "prod")
@@ -725,6 +729,199 @@ class StoreConformance:
                 await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=before)
         await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=a_head())
         assert await store.head() == a_head("c2")
+
+    # What nothing needs any more
+
+    async def test_contents_go_a_day_after_nothing_names_them(self, store: Store) -> None:
+        first, second = an_intent(), an_intent(description="another")
+        await accepted(store, OWNER)
+        await store.record({OWNER: Status(first.intent.digest, a_head().directory, NOW)})
+        await store.accept(a_head("c2"), {OWNER: second}, BLOBS, [an_acceptance()])
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW)
+        await store.tidy(NOW + timedelta(hours=23))
+        assert await store.blob("lone") == b"{}"
+        await store.tidy(NOW + timedelta(hours=24))
+        assert await store.blob("lone") is None
+        for name in (first.intent.digest, second.intent.digest, a_head().directory, a_head().settings):
+            assert await store.blob(name), "what is accepted, and what was converged last, is named"
+        await store.record({OWNER: Status(second.intent.digest, a_head().directory, NOW)})
+        await store.tidy(NOW + timedelta(hours=24))
+        await store.tidy(NOW + timedelta(hours=48))
+        assert await store.blob(first.intent.digest) is None
+        assert await store.owner(OWNER) == OwnerRow(
+            OWNER, second, Status(second.intent.digest, a_head().directory, NOW)
+        )
+
+    async def test_contents_that_are_named_again_stay(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW)
+        await store.record({OWNER: Status("lone")})
+        await store.tidy(NOW + timedelta(days=2))
+        await store.record({OWNER: Status()})
+        await store.tidy(NOW + timedelta(days=3))
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW + timedelta(days=4))
+        assert await store.blob("lone") == b"{}", "kept again, it has a day again"
+        await store.tidy(NOW + timedelta(days=5))
+        assert await store.blob("lone") is None
+
+    async def test_approvals_that_are_over_go_and_stay_in_the_journal(self, store: Store) -> None:
+        brief, lasting = an_approval("s1", NOW + timedelta(hours=1)), an_approval("s2")
+        for approval in (brief, lasting):
+            await store.approve(approval, [ApprovalGiven(approval, Personal("Ada Ott"))])
+        await store.tidy(NOW + timedelta(hours=1))
+        assert await store.approvals(NOW) == {"s2": lasting}
+        assert [event.approval for event in await events_of(store) if isinstance(event, ApprovalGiven)] == [
+            brief,
+            lasting,
+        ]
+
+    async def test_texts_of_former_provenance_go_and_those_of_the_journal_stay(self, store: Store) -> None:
+        await store.keep_provenance("c1", {"a": a_provenance("Ben Ott"), "b": a_provenance("Ada Ott")}, [])
+        marks = await self._texts(store)
+        assert {"Ben Ott", "Ada Ott", "Forge"} <= set(marks.values())
+        await store.revoke(a_revocation(), NOW)  # by Ada Ott
+        await store.keep_provenance("c2", {}, ["a"])
+        await store.tidy(NOW)
+        assert set((await self._texts(store)).values()) - {"left the team in anger"} == {
+            *set(marks.values()) - {"Ben Ott"}
+        }
+        await store.keep_provenance("c3", {}, ["b"])
+        await store.tidy(NOW)
+        assert set((await self._texts(store)).values()) == {"Ada Ott", "left the team in anger"}
+        await store.keep_provenance("c4", {"a": a_provenance("Ben Ott")}, [])
+        assert await store.provenance(["a"]) == {"a": a_provenance("Ben Ott")}
+
+    async def _texts(self, store: Store) -> dict[str, str]:
+        engine = store.engine  # type: ignore[attr-defined]
+        return dict(await engine.read(lambda sql: sql.run("SELECT mark, text FROM personal")))
+
+    async def test_texts_that_come_back_while_it_is_tidied_stay(
+        self, store: Store, beside: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await store.keep_provenance("c1", {"a": a_provenance("Ben Ott")}, [])
+        await store.keep_provenance("c2", {}, ["a"])
+        read = tidying.read_provenances
+
+        async def slow(after: str, until: str, sql: Sql) -> list[Row]:
+            rows = await read(after, until, sql)
+            back.set()
+            await asyncio.to_thread(done.wait, 30) if "postgresql" in type(
+                store
+            ).__name__.lower() else done.wait(30)
+            return rows
+
+        back, done = threading.Event(), threading.Event()
+        monkeypatch.setattr(tidying, "read_provenances", slow)
+        tidies = asyncio.ensure_future(store.tidy(NOW))
+        await asyncio.to_thread(back.wait, 30)
+        monkeypatch.undo()
+        await beside.keep_provenance("c3", {"a": a_provenance("Ben Ott")}, [])
+        done.set()
+        await tidies
+        assert await store.provenance(["a"]) == {"a": a_provenance("Ben Ott")}
+
+    async def test_who_writes_while_it_is_tidied_loses_nothing(self, store: Store, beside: Store) -> None:
+        intents = [an_intent(description=str(number)) for number in range(40)]
+
+        async def accepts() -> None:
+            for number, intent in enumerate([*intents, *intents]):
+                await store.accept(a_head(f"c{number}"), {OWNER: intent}, BLOBS, [])
+
+        async def tidies() -> None:
+            for day in range(40):
+                await beside.tidy(NOW + timedelta(days=day))
+
+        await asyncio.gather(accepts(), tidies())
+        row = await store.owner(OWNER)
+        assert row is not None
+        assert row.accepted == intents[-1]
+        assert await store.blob(a_head().directory) == DIRECTORY
+
+    async def test_parse_results_and_provenance_can_be_dropped(self, store: Store) -> None:
+        await store.keep_parsed({f"b{number}": b"x" for number in range(MANY)})
+        assert len(await store.parsed_blobs()) == MANY
+        await store.forget_parsed(await store.parsed_blobs() - {"b7"})
+        assert await store.parsed_blobs() == {"b7"}
+        rows = {f"out {number:05}": a_provenance() for number in range(MANY)}
+        await store.keep_provenance("c1", {**rows, "in": a_provenance(), "ou": a_provenance()}, [])
+        found = {source: row async for source, row in store.provenances("out ")}
+        assert found.keys() == rows.keys()
+        assert {row.at for row in found.values()} == {NOW}
+        await store.forget_provenance(found)
+        assert set(await store.provenance([*rows, "in", "ou"])) == {"in", "ou"}
+
+    # Made anew
+
+    async def test_views_are_made_anew_from_the_journal_byte_for_byte(self, store: Store) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        lasting, over = an_approval("s1"), an_approval("s2", NOW + timedelta(hours=1))
+        for approval in (lasting, over):
+            await store.approve(approval, [ApprovalGiven(approval, Personal("Ada Ott"))])
+        first = await store.revoke(a_revocation("u-1"), NOW)
+        await store.revoke(a_revocation("u-2"), NOW + timedelta(seconds=1))
+        await store.accept(a_head("c2"), {}, BLOBS, [an_acceptance(first.digest)])
+        steps = [a_step(f"u-{number}") for number in range(MANY)]
+        await store.append([intended(step) for step in steps], NOW)
+        await store.append([concluded(step, Done()) for step in steps[2:]], NOW)
+        await store.append([concluded(steps[1], Unsure("no reply"))], NOW)
+        intent = an_intent().intent.digest
+        await store.append([OwnerConverged(OWNER, intent, "d")], NOW)
+        status = Status(intent, "d", NOW, NOW, ours=(), waits="")
+        await store.record({OWNER: status})
+        before = await self._views(store)
+        assert all(before.values())
+        engine = store.engine  # type: ignore[attr-defined]
+        for table in ("open_step", "approval", "revocation"):
+            await engine.write(lambda sql, table=table: sql.run(f"DELETE FROM {table}"))  # noqa: S608
+        await store.keep_parsed({"b1": b"x"})
+        await store.keep_provenance("c1", {"a": a_provenance()}, [])
+        await store.mark([OWNER], NOW, "a hint")
+        await store.rebuild(NOW, lambda step: str(step.key))
+        assert await self._views(store) == before
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent(), status)
+        assert (await store.parsed_blobs(), await store.provenance_until(), await store.work()) == (
+            set(),
+            "",
+            {},
+        )
+        await store.rebuild(NOW + timedelta(hours=1), lambda step: str(step.key))
+        assert await store.approvals(NOW) == {"s1": lasting}
+        assert chain.verify(await all_of(store.journal()))[0].kind == "unchained"
+
+    async def _views(self, store: Store) -> dict[str, list[tuple[object, ...]]]:
+        engine = store.engine  # type: ignore[attr-defined]
+        return {
+            table: sorted(await engine.read(lambda sql, table=table: sql.run(f"SELECT * FROM {table}")))  # noqa: S608
+            for table in ("open_step", "approval", "revocation")
+        }
+
+    async def test_a_status_that_is_lost_is_made_anew_as_far_as_the_journal_knows_it(
+        self, store: Store
+    ) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        await store.append([OwnerConverged(OWNER, "i1", "d1"), OwnerConverged(OWNER, "i2", "d2")], NOW)
+        await store.append([OwnerConverged(other, "i1", "d1")], NOW)
+        await store.append([intended(a_step("u-1")), concluded(a_step("u-1"), Done())], NOW)
+        await store.append([intended(a_step("u-2")), concluded(a_step("u-2"), Refused("no", ""))], NOW)
+        await store.record(
+            {OWNER: Status(waits="something"), other: Status("i1", "d3", NOW, NOW, waits="words")}
+        )
+        await store.rebuild(NOW, lambda step: str(step.key))
+        statuses = {row.owner: row.status for row in await rows_of(store)}
+        assert statuses[OWNER] == Status("i2", "d2", NOW, ours=(str(a_step("u-1").key),))
+        assert statuses[other] == Status("i1", "d3", NOW, NOW, waits="words"), (
+            "it knows more than the journal"
+        )
+
+    async def test_nothing_is_made_anew_while_somebody_applies(self, store: Store, beside: Store) -> None:
+        await beside.hold()
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await store.rebuild(NOW, lambda step: "")
 
     # Living with it
 

@@ -30,14 +30,15 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
-from hanse.ports.store import Index, Store, StoreError
+from hanse.ports.store import Backup, Index, Store, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Traffic, Transport
-from hanse.service.estate import Estate, Language, Trouble, bound
+from hanse.service.estate import Estate, Language, Trouble, bound, operator_of
 
 if TYPE_CHECKING:
     from hanse.git import Repository
     from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
+    from hanse.store import SqlStore
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
@@ -70,6 +71,8 @@ def joined() -> Joined:
         operator,
         config_folder,
         copy_store,
+        back_up,
+        restore,
         open_listening,
         troubles,
     )
@@ -184,6 +187,46 @@ async def copy_store(store: Store, location: str) -> int:
         await target.close()
 
 
+@asynccontextmanager
+async def _open_home(path: str | None, database: str) -> AsyncIterator[tuple[ServerConfig, SqlStore]]:
+    """The store alone: what is done for bad days needs no repository. Raises Trouble and StoreError."""
+    from hanse.store import open_store  # noqa: PLC0415
+
+    config, folder = _config(path)
+    store = open_store(database or _home_of_store(config, folder))
+    try:
+        yield config, store
+    finally:
+        await store.close()
+
+
+async def back_up(path: str | None, database: str, file: Path, replace: bool) -> Backup:
+    """Write one state of the store into a file, and prove it. Raises Trouble and StoreError."""
+    from hanse.store import backup  # noqa: PLC0415
+
+    async with _open_home(path, database) as (_, store):
+        return await backup.back_up(store, file, datetime.now(UTC), replace=replace)
+
+
+async def restore(path: str | None, database: str, file: Path, replace: bool, unproven: bool) -> Backup:
+    """Put a backup back into the store. Raises Trouble and StoreError.
+
+    One whose journal was not whole when it was taken is refused unless `unproven` says that it shall be put back.
+    """
+    from hanse.store import backup  # noqa: PLC0415
+
+    found = backup.look(file)
+    if found.findings and not unproven:
+        raise StoreError(
+            f"the journal in {file} was not whole when the backup was taken: {found.findings[0]}",
+            "take an earlier one; with --unproven it is put back as it is",
+        )
+    async with _open_home(path, database) as (config, store):
+        by = operator_of(config, operator())
+        await backup.restore(store, file, by, datetime.now(UTC), replace=replace)
+    return found
+
+
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
@@ -214,8 +257,7 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
     root = TrustRoot(
         *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
-    kept = database or (_beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db"))
-    store = open_store(kept)
+    store = open_store(database or _home_of_store(config, folder))
     connected: list[tuple[Platform, Transport]] = []
     traffic = Traffic()
 
@@ -359,6 +401,10 @@ def _beside(folder: Path, location: str) -> str:
     """A path of server.yaml, which is relative to that file; an address as it is."""
     found = folder / Path(location).expanduser()
     return location if "://" in location or (":" in location and not found.exists()) else str(found)
+
+
+def _home_of_store(config: ServerConfig, folder: Path) -> str:
+    return _beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db")
 
 
 def operator() -> str:

@@ -28,6 +28,9 @@ COMMANDS = {
     "new": "Make a workspace or a project, as a commit.",
     "status": "Show what is wanted, accepted and applied, and what waits.",
     "journal": "Read what was decided and what happened; verify the chain.",
+    "backup": "Write the store into a file, while everything runs.",
+    "restore": "Put a backup back.",
+    "rebuild": "Make anew what the store can make from its journal.",
     "database": "Copy the store to another home, such as from a file to PostgreSQL.",
     "demo": "See it all on a real Keystone, on this machine.",
 }

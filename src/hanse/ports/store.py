@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from hanse.desired.accepted import AcceptedIntent as AcceptedIntent
 from hanse.foundation.diagnostics import Diagnostic
+from hanse.journal.chain import Finding
 from hanse.journal.events import Event, GrantRevoked, Recorded
 from hanse.journal.revocation import Revocation as Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step
@@ -92,6 +93,18 @@ class Backlog(Struct, frozen=True):
     """Since when the first of them is."""
     retried: int = 0
     """Owners whose last look left something waiting."""
+
+
+class Backup(Struct, frozen=True):
+    """A file with one state of a store, read from its beginning to its end: it is whole."""
+
+    taken_at: datetime
+    records: int
+    """How many the journal had."""
+    size: int
+    """Bytes of the file."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with its journal. It was so in the store already."""
 
 
 class Rows(Protocol):
@@ -394,6 +407,14 @@ class Store(Protocol):
         """How many processes have the hold just now."""
         ...
 
+    async def restored(self) -> datetime | None:
+        """Of when the store is, where it was restored and nobody has looked since what it would do."""
+        ...
+
+    async def go_on(self) -> None:
+        """Somebody has looked what a restored store would do."""
+        ...
+
     async def blob(self, digest: str) -> bytes | None:
         """Content that was stored with an acceptance (directories, settings, intents): canonical JSON."""
         ...
@@ -434,12 +455,45 @@ class Store(Protocol):
         """Store provenance read up to a commit, in one transaction."""
         ...
 
+    def provenances(self, beginning: str) -> AsyncIterator[tuple[str, Provenance]]:
+        """Those of all sources that begin so, without their texts, streamed."""
+        ...
+
+    async def forget_provenance(self, sources: Iterable[str]) -> None:
+        """Drop these."""
+        ...
+
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
         ...
 
     async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
         """Cache parse results by git blob id."""
+        ...
+
+    # What nothing needs any more
+
+    async def tidy(self, now: datetime) -> None:
+        """Drop what nothing names any more: contents a day after, approvals and leases that are over, texts of git's.
+
+        In transactions that nobody has to wait for. The journal stays, with the texts that it names.
+        """
+        ...
+
+    async def rebuild(self, now: datetime, mark: Callable[[Step], str]) -> None:
+        """Make what is a view of the journal anew, and drop what is a cache. Work rows go, too.
+
+        What the journal and an owner's status say alike stays, since the status knows more. `mark` names what a step
+        is about, as `Status.ours` has it. Whoever else would apply must be kept out meanwhile: by `hold`, alone.
+        """
+        ...
+
+    async def parsed_blobs(self) -> set[str]:
+        """Of which blobs parse results are cached."""
+        ...
+
+    async def forget_parsed(self, blob_ids: Iterable[str]) -> None:
+        """Drop the parse results of these."""
         ...
 
     async def close(self) -> None:

@@ -44,6 +44,8 @@ class Proposal:
     approvals: Mapping[str, Approval]
     revoked: frozenset[str] = frozenset()
     """Grants that a revocation takes away, as `desired.source` names them."""
+    restored: datetime | None = None
+    """Of when the store is, where it was restored and nobody has looked since what it would do."""
 
     @property
     def stands(self) -> str:
@@ -80,6 +82,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     approvals = await estate.store.approvals(now)
     directory, settings = await accepted_state(estate.store, head)
     revocations = await estate.store.revocations()
+    restored = await estate.store.restored()
 
     def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
         """What was accepted last stands, less what was revoked since."""
@@ -91,7 +94,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         stands = subtraction.apply_to_settings(settings) if settings else None
         revoked = revoked_grants((row.accepted.intent for row in rows.values()), revocations)
         return Proposal(
-            commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked
+            commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked, restored
         )
 
     refusals = await untrusted(estate, commit, head, directory, settings)
@@ -140,6 +143,7 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         acceptance.settings,
         approvals,
         revoked,
+        restored,
     )
 
 

@@ -36,6 +36,7 @@ from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
+from hanse.service.tidy import tidy
 from hanse.service.write import Committed, Result
 
 GIT = "git"
@@ -46,6 +47,8 @@ LEAST_FETCH_SECONDS = 1.0
 """Between the beginnings of two looks at the repository, however often somebody says that it changed."""
 FETCH_SECONDS = 120.0
 """How long the repository's server may take to tell what is new; others wait meanwhile to ask it, too."""
+TIDY_AFTER_SECONDS, TIDY_SECONDS = 600.0, 86_400.0
+"""Until it is looked for the first time for what nothing needs any more, and between two such looks."""
 LONGEST_PAUSE_SECONDS = 300.0
 """Between two tries to read what could not be read."""
 
@@ -177,7 +180,7 @@ class Serving:
     async def run(self) -> None:
         """Keep everything in force until `stop`.
 
-        Raises Trouble where nothing was accepted yet, and StoreError where the store is another's or cannot be read.
+        Raises Trouble where a person is needed first, and StoreError where the store is another's or cannot be read.
         """
         estate = self._estate
         await estate.store.hold(shared=self._shared)
@@ -206,6 +209,7 @@ class Serving:
                     group.create_task(self._watch_repository()),
                     group.create_task(self._watch_store(loop, state)),
                     group.create_task(self._watch_revocations()),
+                    group.create_task(self._tidy()),
                 ]
                 self._waits = ""
                 await loop.run()
@@ -293,6 +297,12 @@ class Serving:
             raise Trouble(
                 "nothing was accepted yet, and the first acceptance needs a person",
                 "run `hanse apply` once, then `hanse serve`",
+            )
+        if restored := await store.restored():
+            raise Trouble(
+                f"the store was restored as it was on {restored:%Y-%m-%d %H:%M:%S} UTC: what was approved or revoked"
+                " since is not in it, and what goes on from there needs a person",
+                "look with `hanse plan`, run `hanse apply` once, then `hanse serve`",
             )
         approvals = await store.approvals(self._estate.now())
         return _Accepted(head, directory, settings, approvals, tuple(await store.revocations()))
@@ -446,6 +456,17 @@ class Serving:
                     written, judge_at, judge_pause = -1, estate.now(), _longer(judge_pause, poll_seconds)
             await self._until(self._found, pause or STORE_SECONDS)
             self._found.clear()
+
+    async def _tidy(self) -> None:
+        """Every day, let go of what nothing needs any more; not at once, when there is much else to do."""
+        await self._estate.sleep(TIDY_AFTER_SECONDS)
+        while not self._stopped:
+            try:
+                if self._leads:
+                    await tidy(self._estate)
+            except Exception as error:
+                self._tell("tidying up", error)
+            await self._estate.sleep(TIDY_SECONDS)
 
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
         await until(event, seconds, self._estate.sleep)

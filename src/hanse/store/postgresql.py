@@ -68,6 +68,10 @@ _CHANNEL = "hanse"
 # The locks, each for one store: the second number is that of its schema.
 _MIGRATING, _APPENDING, _HOLDING = range(0x48414E00, 0x48414E03)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_SNAPSHOT = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    " SET LOCAL idle_in_transaction_session_timeout = '1min'"  # it is in nobody's way, and a disk may be slow
+)
 _LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))"
 _REACHED = "SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1"
 _TRY_HOLD = "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))"
@@ -213,6 +217,12 @@ class PostgresqlEngine:
         """Run a reading job; it sees every write whose await has returned."""
         return await asyncio.wrap_future(self._ask(lambda: self._again(partial(self._look, job))))
 
+    async def snapshot(self, job: Job[T]) -> T:
+        """Run a reading job that sees one state throughout; where its connection is lost, from the beginning again."""
+        return await asyncio.wrap_future(
+            self._ask(lambda: self._again(partial(self._transact, job, _BEGIN_SNAPSHOT)))
+        )
+
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that holds, or one of several, until `close`."""
         await asyncio.wrap_future(self._ask(lambda: self._hold(shared)))
@@ -293,9 +303,9 @@ class PostgresqlEngine:
             await asyncio.sleep(pause)
             pause = min(2 * pause + 0.05, 1.0)
 
-    async def _transact(self, job: Job[T]) -> T:
+    async def _transact(self, job: Job[T], begin: str = _BEGIN) -> T:
         async with self._connection() as connection:
-            await connection.execute(_BEGIN)
+            await connection.execute(begin)
             async with _rolled_back(connection):
                 result = await job(_Sql(connection, self.writer))
             await connection.execute("COMMIT")

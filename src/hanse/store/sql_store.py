@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
@@ -41,14 +41,19 @@ from hanse.ports.store import (
     StoreError,
     Work,
 )
+from hanse.store import tidying, views
 from hanse.store.database import Engine, Row, Sql
+from hanse.store.database import instant as _instant
+from hanse.store.database import microseconds as _microseconds
 
 _NOTHING: Mapping[str, bytes] = {}
 _NONE_GONE: Mapping[Owner, str] = {}
 _BATCH = 500
 """Rows that a stream reads at once."""
 _T = TypeVar("_T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNTIL = tidying.PROVENANCE_UNTIL
+RESTORED = "restored"
+"""The entry of `meta` that says of when a store is that was put back, until somebody has looked."""
 
 _intent = msgspec.json.Decoder(Intent)
 _held = msgspec.json.Decoder(tuple[Held, ...])
@@ -60,7 +65,7 @@ _revocation = msgspec.json.Decoder(GrantRevoked)
 _provenance = msgspec.json.Decoder(Provenance)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """An event, ready to be written."""
 
     event: Event
@@ -94,7 +99,7 @@ class SqlStore:
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
         if events:
-            await self.engine.append(self._write_events, self._entries(events, at), held=True)
+            await self.engine.append(self.write_events, self._entries(events, at), held=True)
 
     async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
         """Recorded events in order, beyond that sequence."""
@@ -134,7 +139,7 @@ class SqlStore:
     ) -> None:
         """Move to a new accepted state, with its events, in one transaction."""
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
             if before != "any" and await _read_head(sql) != before:
                 raise StoreError(
                     "another process accepted something in the meantime",
@@ -161,12 +166,21 @@ class SqlStore:
                 " directory = excluded.directory, settings = excluded.settings",
                 *(head.commit, _microseconds(head.at), head.directory, head.settings),
             )
-            await self._write_events(sql, entries)
+            await self.write_events(sql, entries)
             if concerned:
                 await _mark(list(concerned), head.at, f"commit {head.commit[:8]}", sql)
             await sql.tell()
 
         await self.engine.append(write, self._entries(events, head.at), held=True)
+
+    async def restored(self) -> datetime | None:
+        """Of when the store is, where it was restored and nobody has looked since what it would do."""
+        text = await self.engine.read(partial(_meta, RESTORED))
+        return datetime.fromisoformat(text) if text else None
+
+    async def go_on(self) -> None:
+        """Somebody has looked."""
+        await self.engine.write(lambda sql: sql.run("DELETE FROM meta WHERE name = $1", RESTORED))
 
     async def blob(self, digest: str) -> bytes | None:
         """Content that was stored with an acceptance (directories, settings, intents)."""
@@ -435,11 +449,11 @@ class SqlStore:
     async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
         """Keep a yes."""
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
             texts, row = self._approval(approval)
             await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
-            await sql.run_many(_KEEP_APPROVAL, [row])
-            await self._write_events(sql, entries)
+            await sql.run_many(views.KEEP_APPROVAL, [row])
+            await self.write_events(sql, entries)
             await sql.tell()
 
         await self.engine.append(write, self._entries(events, approval.at))
@@ -461,8 +475,8 @@ class SqlStore:
         """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
         entries = self._entries([event], at)
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
-            await self._write_events(sql, entries)
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
+            await self.write_events(sql, entries)
             await sql.tell()
 
         await self.engine.append(write, entries)
@@ -508,27 +522,41 @@ class SqlStore:
 
     async def provenance_until(self) -> str:
         """The commit up to which provenance was read; empty if never."""
-        return await self.engine.read(partial(_meta, "provenance-until"))
+        return await self.engine.read(partial(_meta, _UNTIL))
 
     async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
         """Store provenance read up to a commit, in one transaction."""
         forgotten = sorted((source,) for source in gone)
 
         async def job(sql: Sql) -> None:
+            await sql.run(_KEEP_META, _UNTIL, until)  # first: `_forget_texts` waits for it
             left = iter(sorted(rows.items(), key=itemgetter(0)))
             while some := list(islice(left, _BATCH)):
                 masked = [(source, *record.masked(kept, self._key)) for source, kept in some]
                 texts = {mark: text for _, _, its in masked for mark, text in its.items()}
-                await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
+                await sql.run_many(_KEEP_PERSONAL_OF_GIT, sorted(texts.items()))
                 await sql.run_many(
                     "INSERT INTO provenance (source, content) VALUES ($1, $2)"
                     " ON CONFLICT (source) DO UPDATE SET content = excluded.content",
                     [(source, canonical.encode(content)) for source, content, _ in masked],
                 )
             await sql.run_many("DELETE FROM provenance WHERE source = $1", forgotten)
-            await sql.run(_KEEP_META, "provenance-until", until)
 
         await self.engine.write(job)
+
+    async def provenances(self, beginning: str) -> AsyncIterator[tuple[str, Provenance]]:
+        """Those of all sources that begin so, without their texts, streamed."""
+        after, until = beginning, beginning + "\U0010ffff"
+        while rows := await self.engine.read(partial(tidying.read_provenances, after, until)):
+            for source, content in rows:
+                yield source, record.unmasked(_provenance.decode(content), {})
+            after = rows[-1][0]
+
+    async def forget_provenance(self, sources: Iterable[str]) -> None:
+        """Drop these."""
+        await tidying.in_parts(
+            self.engine, "DELETE FROM provenance WHERE source = $1", [(source,) for source in sources]
+        )
 
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
@@ -549,11 +577,42 @@ class SqlStore:
             )
         )
 
-    def _entries(self, events: Sequence[Event], at: datetime) -> list[_Entry]:
-        """Encoded before anything is written: what cannot be recorded raises here."""
-        return [_Entry(event, *record.encode(event, self._key), _microseconds(at)) for event in events]
+    async def parsed_blobs(self) -> set[str]:
+        """Of which blobs parse results are cached."""
+        rows = await self.engine.read(lambda sql: sql.run("SELECT blob_id FROM parsed"))
+        return {blob_id for (blob_id,) in rows}
 
-    async def _write_events(self, sql: Sql, entries: Sequence[_Entry]) -> None:
+    async def forget_parsed(self, blob_ids: Iterable[str]) -> None:
+        """Drop the parse results of these."""
+        await tidying.in_parts(
+            self.engine, "DELETE FROM parsed WHERE blob_id = $1", [(blob_id,) for blob_id in blob_ids]
+        )
+
+    # What nothing needs any more
+
+    async def tidy(self, now: datetime) -> None:
+        """Drop what nothing names any more, in transactions that nobody has to wait for."""
+        await tidying.tidy(self.engine, _microseconds(now))
+
+    async def rebuild(self, now: datetime, mark: Callable[[Step], str]) -> None:
+        """Make what is a view of the journal anew, and drop what is a cache. Work rows go, too."""
+        found = views.Views(mark)
+        async for recorded in self.journal():
+            found.see(recorded)
+
+        async def write(sql: Sql, _: Sequence[Any]) -> None:
+            while records := await _read_journal(found.sequence, sql):  # what came since
+                for recorded in records:
+                    found.see(recorded)
+            await found.write(sql, now)
+
+        await self.engine.append(write, held=True)
+
+    def _entries(self, events: Sequence[Event], at: datetime) -> list[Entry]:
+        """Encoded before anything is written: what cannot be recorded raises here."""
+        return [entry_of(event, self._key, at) for event in events]
+
+    async def write_events(self, sql: Sql, entries: Sequence[Entry]) -> None:
         """Add to the journal and to the views that are made from it, in the transaction under way."""
         ((sequence, number),) = await sql.run(
             "SELECT (SELECT coalesce(max(sequence), 0) FROM journal),"
@@ -562,51 +621,51 @@ class SqlStore:
         )
         rows: list[Row] = []
         texts: dict[str, str] = {}
-        views: list[tuple[str, Row]] = []
+        changes: list[tuple[str, Row]] = []
         for count, (event, body, its_texts, at) in enumerate(entries, 1):
             rows.append((sequence + count, self._writer, number + count, at, body))
             texts |= its_texts
             match event:
                 case StepIntended():
-                    views.append((_OPEN_STEP, (event.digest, sequence + count)))
+                    changes.append((views.OPEN_STEP, (event.digest, sequence + count)))
                 case StepConcluded() if event.outcome != "unsure":
-                    views.append((_CLOSE_STEP, (event.digest,)))
+                    changes.append((_CLOSE_STEP, (event.digest,)))
                 case OrganizationAccepted():
-                    views += [(_LAPSE, (digest,)) for digest in event.lapsed]
+                    changes += [(_LAPSE, (digest,)) for digest in event.lapsed]
                 case ApprovalGiven():
                     more_texts, row = self._approval(event.approval)
                     texts |= more_texts
-                    views.append((_KEEP_APPROVAL, row))
+                    changes.append((views.KEEP_APPROVAL, row))
                 case GrantRevoked():
-                    views.append((_KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
+                    changes.append((views.KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
         await sql.run_many(
             "INSERT INTO journal (sequence, writer, number, at, body) VALUES ($1, $2, $3, $4, $5)", rows
         )
         await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
-        for statement, group in groupby(views, key=itemgetter(0)):
+        for statement, group in groupby(changes, key=itemgetter(0)):
             await sql.run_many(statement, [row for _, row in group])
 
     def _approval(self, approval: Approval) -> tuple[dict[str, str], Row]:
         """Its texts, and its row."""
         masked, texts = record.masked(approval, self._key)
-        expires_at = approval.expires_at and _microseconds(approval.expires_at)
-        return texts, (approval.subject, expires_at, canonical.encode(masked))
+        return texts, views.approval_row(masked)
 
 
-_KEEP_BLOB = "INSERT INTO blob (digest, content) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
-_KEEP_PERSONAL = "INSERT INTO personal (mark, text) VALUES ($1, $2) ON CONFLICT (mark) DO NOTHING"
+_KEEP_BLOB = (
+    "INSERT INTO blob (digest, content) VALUES ($1, $2)"
+    " ON CONFLICT (digest) DO UPDATE SET idle_since = NULL WHERE blob.idle_since IS NOT NULL"
+)
+_KEEP_PERSONAL = (
+    "INSERT INTO personal (mark, text) VALUES ($1, $2)"
+    " ON CONFLICT (mark) DO UPDATE SET journalled = 1 WHERE personal.journalled = 0"
+)
+_KEEP_PERSONAL_OF_GIT = (
+    "INSERT INTO personal (mark, text, journalled) VALUES ($1, $2, 0) ON CONFLICT (mark) DO NOTHING"
+)
 _KEEP_META = (
     "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
-_KEEP_APPROVAL = (
-    "INSERT INTO approval (subject, expires_at, content) VALUES ($1, $2, $3)"
-    " ON CONFLICT (subject) DO UPDATE SET expires_at = excluded.expires_at, content = excluded.content"
-)
-_KEEP_REVOCATION = (
-    "INSERT INTO revocation (digest, at, content) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING"
-)
 _LAPSE = "DELETE FROM revocation WHERE digest = $1"
-_OPEN_STEP = "INSERT INTO open_step (digest, sequence) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
 _CLOSE_STEP = "DELETE FROM open_step WHERE digest = $1"
 _OWNER_ROWS = (
     "SELECT owner.owner, blob.content, commit_id, held,"
@@ -614,6 +673,11 @@ _OWNER_ROWS = (
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
 _WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why, claims FROM work"
+
+
+def entry_of(event: Event, key: bytes, at: datetime) -> Entry:
+    """Encode an event with the key of a store's marks. Raises TypeError where it cannot be recorded."""
+    return Entry(event, *record.encode(event, key), _microseconds(at))
 
 
 def _span(platform: str) -> tuple[str, str]:
@@ -687,7 +751,7 @@ async def _read_journal(after: int, sql: Sql) -> list[Recorded]:
         " WHERE sequence > $1 ORDER BY sequence LIMIT $2",
         *(after, _BATCH),
     )
-    return [_recorded(row) for row in rows]
+    return [recorded_of(row) for row in rows]
 
 
 async def _link_some(sql: Sql, _: Sequence[Any]) -> int:
@@ -715,7 +779,8 @@ async def _read_open_steps(sql: Sql) -> list[tuple[str, Step]]:
     return [(event.digest, event.step) for event in await _with_texts(masked, bodies, sql)]
 
 
-def _recorded(row: Row) -> Recorded:
+def recorded_of(row: Row) -> Recorded:
+    """A row of the journal as a record. Raises StoreError."""
     sequence, writer, number, at, body, its_chain = row
     try:
         return Recorded(sequence, writer, number, _instant(at), body, its_chain)
@@ -780,11 +845,3 @@ def _status_values(status: Status) -> Row:
 
 def _microseconds_of(seconds: float) -> int:
     return int(seconds * 1_000_000)
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

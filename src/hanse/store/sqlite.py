@@ -122,7 +122,7 @@ class SqliteEngine:
             _prepare(path)
             self._write_connection = _connect(path)
             try:
-                _migrate(self._write_connection, path)
+                migrate(self._write_connection, path)
                 self._read_connection = _connect(path)
             except BaseException:
                 self._write_connection.close()
@@ -162,6 +162,11 @@ class SqliteEngine:
         """Run a reading job beside the writer; it sees every write whose await has returned."""
         self._check_open()
         return await asyncio.wrap_future(self._reader.submit(self._read_now, job))
+
+    async def snapshot(self, job: Job[T]) -> T:
+        """Run a reading job that sees one state throughout. This process reads nothing else meanwhile."""
+        self._check_open()
+        return await asyncio.wrap_future(self._reader.submit(self._read_one_state, job))
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after another process wrote: SQLite's data_version.
@@ -204,6 +209,17 @@ class SqliteEngine:
     def _read_now(self, job: Job[T]) -> T:
         try:
             return _run(job, self._read_connection)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+
+    def _read_one_state(self, job: Job[T]) -> T:
+        connection = self._read_connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                return _run(job, connection)
+            finally:
+                connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
 
@@ -326,7 +342,7 @@ def _within_savepoint(connection: sqlite3.Connection, job: Job[T]) -> T:
     return result
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Run the migrations that the file has not seen, each in one transaction with the version it leads to."""
     known = database.migrations()
     while (version := _version(connection, path)) < len(known):
