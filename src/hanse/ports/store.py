@@ -47,6 +47,18 @@ class Status(Struct, frozen=True):
     waits: str = ""
     """Why it is not converged, in words for people; empty when it is."""
     remarks: tuple[Remark, ...] = ()
+    waits_code: str = ""
+    """What sort of thing it waits for: that of the remark, `not-yet`, `refused`, `unsure`, `unread`, `away`,
+    `stopped` or `next-pass`."""
+    advice: str = ""
+    """What a person can do about it, where somebody can."""
+    since: dict[str, datetime] = {}
+    """Since when it waits for that, and is remarked what it is, by `waits_code` and `remark_name`."""
+
+
+def remark_name(remark: Remark) -> str:
+    """Names a remark among those of its owner, though its words may change."""
+    return f"{remark.code} {remark.about}"
 
 
 class OwnerRow(Struct, frozen=True):
@@ -82,6 +94,27 @@ class Backlog(Struct, frozen=True):
     """Since when the first of them is."""
     retried: int = 0
     """Owners whose last look left something waiting."""
+
+
+class Condition(Struct, frozen=True):
+    """How a platform is, as a process that serves says it every few seconds, in words that may be shown."""
+
+    platform: str
+    at: datetime
+    """When it said so."""
+    away: str = ""
+    """Why it cannot be read; empty when it can."""
+    advice: str = ""
+    """What to do about that."""
+    away_since: datetime | None = None
+    waiting: int = 0
+    """Calls that wait for their turn."""
+    waiting_since: datetime | None = None
+    """Since when there were always some."""
+    rate: float = 0.0
+    """Calls a second that are allowed at present."""
+    most: float = 0.0
+    """Calls a second that are allowed when all is well."""
 
 
 class Rows(Protocol):
@@ -253,8 +286,8 @@ class Store(Protocol):
         """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too."""
         ...
 
-    def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
+    def owners(self, platform: str = "", workspace: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, those of a platform, or tenants of a workspace on it, in the order of `str(owner)`, streamed."""
         ...
 
     async def owner(self, owner: Owner) -> OwnerRow | None:
@@ -322,8 +355,20 @@ class Store(Protocol):
         """
         ...
 
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
+    async def work(self, owners: Iterable[Owner] | None = None) -> dict[Owner, Work]:
+        """All of it, or that of these owners."""
+        ...
+
+    async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
+        """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
+        ...
+
+    async def tell(self, conditions: Iterable[Condition]) -> None:
+        """Say how platforms are, in the place of what this process said before."""
+        ...
+
+    async def conditions(self) -> list[Condition]:
+        """What processes that serve said last of platforms, newest first; what is older than an hour may be gone."""
         ...
 
     async def backlog(self, now: datetime) -> dict[str, Backlog]:

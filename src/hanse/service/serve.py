@@ -27,6 +27,7 @@ from hanse.ports.transport import Called
 from hanse.reconcile import Force, Loop, World, until
 from hanse.reconcile.news import Failed, Item, News
 from hanse.service.accepted import accepted_state
+from hanse.service.conditions import Conditions
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
@@ -107,7 +108,13 @@ class Serving:
     def __init__(self, estate: Estate, told: Callable[[ServeNews], None]) -> None:
         """`told` is called with all that happens, as it happens."""
         self._estate = estate
-        self._told = told
+        self._conditions = conditions = Conditions(estate)
+
+        def hear(news: ServeNews) -> None:
+            conditions.heard(news)
+            told(news)
+
+        self._told = hear
         self._loop: Loop | None = None
         self._stopped = False
         self._platforms: dict[str, Platform] = {}
@@ -169,6 +176,7 @@ class Serving:
                     group.create_task(self._watch_repository()),
                     group.create_task(self._watch_store(loop, state)),
                     group.create_task(self._watch_revocations()),
+                    group.create_task(self._conditions.keep_saying([*state.settings.platforms])),
                 ]
                 self._waits = ""
                 await loop.run()
