@@ -41,9 +41,7 @@ class Receiver:
         batch = ExportTraceServiceRequest.FromString(body)
         for resource in batch.resource_spans:
             self.services |= {
-                one.value.string_value
-                for one in resource.resource.attributes
-                if one.key == "service.name"
+                one.value.string_value for one in resource.resource.attributes if one.key == "service.name"
             }
             for scope in resource.scope_spans:
                 self.spans += scope.spans

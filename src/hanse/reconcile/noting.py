@@ -77,7 +77,8 @@ async def note(
                     gone.append(owner)
                     events.append(OwnerGone(owner))
                 continue
-            status, holds = _status(row, plan, observation, done, failures.get(owner))
+            status, waiting, holds = _status(row, plan, observation, done, failures.get(owner))
+            status = _told(status, waiting, world.now())
             if holds:
                 digest = row.accepted.intent.digest
                 if row.status.applied != digest or first.plans[owner].steps:
@@ -105,8 +106,8 @@ class _Waits(NamedTuple):
 
 def _status(
     row: OwnerRow, plan: Plan, observation: Observation, done: tuple[str, ...], failure: Outcome | None
-) -> tuple[Status, bool]:
-    """What was found of an owner, and whether it holds what is accepted of it."""
+) -> tuple[Status, _Waits | None, bool]:
+    """What was found of an owner, what it waits for, and whether it holds what is accepted of it."""
     unread = "; ".join(f"{kind}: {why}" for kind, why in sorted(observation.incomplete.items()))
     # What was not read may hold what nobody asked for.
     holds = plan.holds and not unread
@@ -119,7 +120,7 @@ def _status(
         ours=() if holds else done,
         remarks=plan.remarks,
     )
-    return _told(status, waits, observation.taken_at), holds
+    return status, waits, holds
 
 
 def _waits(plan: Plan, failure: Outcome | None, unread: str) -> _Waits:
