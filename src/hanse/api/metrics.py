@@ -10,7 +10,14 @@ from collections import deque
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from hanse.model import Done, Key, Outcome, Owner, Step
@@ -48,6 +55,7 @@ class Metrics:
         """The newest commit whose first write did not come yet, and when it was said to be there."""
         self._passes: set[str] = set()
         """Passes that it brought."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # beside each counter, when it began: nobody asks for it
         ProcessCollector(registry=registry)
 
         def counter(name: str, what: str, *labels: str) -> Counter:
