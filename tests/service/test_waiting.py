@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 
 from hanse.model import Tenant
 from hanse.ports.store import OwnerRow
@@ -175,3 +176,19 @@ def test_reasons_are_told_as_json_too(applied: World) -> None:
     south = next(one for one in said["owners"] if one["owner"] == "south/shop/web")
     assert [one["code"] for one in south["reasons"]] == ["away"]
     assert south["reasons"][0]["since"]
+
+
+def test_in_a_narrow_terminal_what_is_waited_for_stands_below_the_table(
+    applied: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied.faults["south"][:] = [Fault("cut", times=0)]
+    applied.run("apply", "--yes")
+    for columns, beside in (("80", False), ("160", True)):
+        monkeypatch.setattr(
+            "hanse.cli.status.console", lambda width=int(columns): Console(width=width, highlight=False)
+        )
+        said = applied.run("status", "shop/web").output
+        assert ("waits for" in said) is beside
+        assert ("south/shop/web waits: " in said) is not beside
+        assert "cannot be read" in said
+        assert max(map(len, said.splitlines())) <= int(columns)

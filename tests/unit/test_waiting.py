@@ -75,10 +75,10 @@ def test_a_person_whom_the_platform_does_not_know_is_named_and_nothing_else_wait
 
 
 def test_a_platform_that_is_away_goes_before_the_turn_and_before_what_its_owners_were_told() -> None:
-    away = replace(SERVED, away="north cannot be read", advice="look whether it is there", away_since=AGO)
+    away = replace(SERVED, away="no connection", advice="look whether it is there", away_since=AGO)
     status = Status(waits="north cannot be read", waits_code="away")
     found = of(a_row(status), away, work=Work(WEB, 1, due=NOW), place=(3, 9))
-    assert found == [Reason("away", "north cannot be read", "look whether it is there", AGO)]
+    assert found == [Reason("away", "north cannot be read: no connection", "look whether it is there", AGO)]
     assert of(a_row(), away) == [], "who is as it shall be does not wait for the platform"
     old = replace(away, at=NOW - timedelta(minutes=2))
     assert codes(of(a_row(status), old)) == ["away"], (
@@ -125,4 +125,4 @@ def test_a_grant_that_begins_later_is_told_with_its_beginning_and_is_nothing_to_
     intent = replace(INTENT, grants=terms)
     row = a_row(Status(applied=intent.digest), intent=intent)
     assert is_settled(row)
-    assert of(row) == [Reason("begins", "user u-1 has role user only then", "", None, begins)]
+    assert of(row) == [Reason("begins", "user u-1 gets role user", "", None, begins)]

@@ -27,6 +27,8 @@ from hanse.service.waiting import Reason, is_settled
 SOON = timedelta(minutes=10)
 WATCH_SECONDS = 2.0
 """Between two looks of --watch."""
+ROOMY = 110
+"""Columns of a terminal from which what a row waits for stands beside it."""
 MARGIN = 8
 """Lines of the terminal that --watch keeps for all that is no row."""
 
@@ -100,7 +102,7 @@ def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime, *, on
         if rows is state.rows:  # --watch has no room for them
             print_text(told_refusals(state.refusals))
     if state.rows:
-        out.print(_table(state, rows, now))
+        out.print(_table(state, rows, now, wide=out.width >= ROOMY))
     elif state.head:
         out.print(
             "No project has a place on a platform: `hanse explain Project.tenants` says how it gets one."
@@ -108,6 +110,8 @@ def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime, *, on
     elif not state.refusals:
         out.print("Next: `hanse plan` shows what would be done, and `hanse apply` accepts and does it.")
     for row in rows:
+        if out.width < ROOMY and (waits := _waits(state, row, now)):
+            out.print(f"[dim]{row.owner}[/] waits:", waits)
         for remark in row.status.remarks:
             since = _since(row.status.since.get(remark_name(remark)), now)
             out.print(f"[dim]{row.owner}{since}[/]", remark_text(remark))
@@ -126,16 +130,17 @@ def _show(out: Console, state: State, rows: list[OwnerRow], now: datetime, *, on
         out.print(line)
 
 
-def _table(state: State, rows: list[OwnerRow], now: datetime) -> Table:
+def _table(state: State, rows: list[OwnerRow], now: datetime, *, wide: bool) -> Table:
+    """The rows; what they wait for where there is room for it, else that stands below."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("workspace", "project", "platform", "state", "seen", "waits for"):
+    for title in ("workspace", "project", "platform", "state", "seen", *(("waits for",) if wide else ())):
         table.add_column(title, overflow="fold")
     for row in rows:
         intent = row.accepted.intent
         project = intent.project if isinstance(row.owner, Tenant) else ""
         seen = _ago(row.status.observed_at, now) if row.status.observed_at else "never"
-        waits = _waits(state, row, now)
-        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, waits)
+        waits = [_waits(state, row, now)] if wide else []
+        table.add_row(intent.workspace, project, row.owner.platform, _state(row), seen, *waits)
     return table
 
 
@@ -192,7 +197,7 @@ def _advice(state: State, row: OwnerRow, now: datetime, *, everything: bool) -> 
     for one in state.reasons[row.owner]:
         if one.until is not None:
             if everything:
-                line = Text(f"· from {one.until.astimezone():%Y-%m-%d %H:%M}, {_in(one.until, now)}: ")
+                line = Text(f"· later, from {one.until.astimezone():%Y-%m-%d %H:%M}, {_in(one.until, now)}: ")
                 lines.append(line + Text(plain(one.message)))
         elif one.advice and one.advice not in told:
             lines.append(Text(f"→ {plain(one.advice)}"))

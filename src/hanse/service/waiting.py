@@ -50,7 +50,8 @@ def reasons(
     away = next((one for one in ours if one.away), None)
     unsettled = not is_settled(row)
     if away and (unsettled or place):
-        found.append(Reason("away", away.away, away.advice, away.away_since))
+        words = f"{away.platform} cannot be read: {away.away}"
+        found.append(Reason("away", words, away.advice, away.away_since))
     if status.waits and not (away and status.waits_code == "away"):
         code = status.waits_code or "waits"
         found.append(Reason(code, status.waits, status.advice, status.since.get(status.waits_code)))
@@ -126,6 +127,6 @@ def _to_come(row: OwnerRow, now: datetime) -> list[Reason]:
         return []
     coming = sorted((one.start, one) for one in row.accepted.intent.grants if one.start and one.start > now)
     return [
-        Reason("begins", f"{one.subject_kind} {one.subject} has role {one.role} only then", "", None, start)
+        Reason("begins", f"{one.subject_kind} {one.subject} gets role {one.role}", "", None, start)
         for start, one in coming
     ]
