@@ -476,8 +476,8 @@ class StoreConformance:
         assert await store.places(owners, NOW) == {two: (1, 2), three: (2, 2), other: (1, 1)}
         later = NOW + timedelta(seconds=5)
         assert await store.places([one], later) == {one: (3, 3)}
-        assert set(await store.work([one, other])) == {one, other}
-        assert await store.work([]) == {}
+        assert set(await store.work_of([one, other])) == {one, other}
+        assert await store.work_of([]) == {}
 
     async def test_tenants_of_one_workspace_are_told_without_its_neighbours(self, store: Store) -> None:
         names = ("shop", "shop-2", "shop0", "sho")
@@ -490,17 +490,19 @@ class StoreConformance:
         self, store: Store, beside: Store
     ) -> None:
         assert await store.conditions() == []
-        await store.tell([Condition("fra", NOW, "it is away", "look there", NOW, 3, NOW, 2.5, 20.0)])
+        await store.keep_conditions(
+            [Condition("fra", NOW, "it is away", "look there", NOW, 3, NOW, 2.5, 20.0)]
+        )
         later = NOW + timedelta(seconds=2)
         ours = [Condition("fra", later), Condition("mun", later)]
-        await store.tell(ours)
+        await store.keep_conditions(ours)
         theirs = Condition("fra", NOW + timedelta(seconds=9), waiting=7)
-        await beside.tell([theirs])
+        await beside.keep_conditions([theirs])
         found = await store.conditions()
         assert found[0] == theirs
         assert sorted(found[1:], key=lambda one: one.platform) == ours
         latest = Condition("fra", NOW + timedelta(hours=2))
-        await store.tell([latest])
+        await store.keep_conditions([latest])
         assert await beside.conditions() == [latest], "what is over for long is forgotten"
 
     async def test_what_is_due_stays_due_until_it_was_looked_at(self, store: Store) -> None:

@@ -10,7 +10,11 @@ import promql_parser as promql
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from hanse.api.metrics import Metrics
+from hanse.model import Key, NotYet, Reason, Step, Tenant
+from hanse.reconcile.news import Settled, Stepped
 from hanse.service import waiting
+from hanse.service.serve import Serving
 from service.test_http import answering, bare, has, push, pushed
 from service.test_http import github as signed
 from service.world import World
@@ -68,6 +72,36 @@ async def test_the_page_and_the_alerts_name_metrics_that_there_are_with_their_la
             if one.name in labels:
                 assert wanted <= labels[one.name], f"{rule['alert']}: {one.name} has no {wanted}"
         assert rule["annotations"]["summary"]
+
+
+async def test_an_alert_hears_of_the_first_event_too(bare: World) -> None:
+    """The increase of a counter that was not there before is none."""
+    async with answering(bare) as serve:
+        _, text = await serve.get("/metrics")
+    samples = [sample for family in metrics(text).values() for sample in family.samples]
+    asking = 0
+    for rule in yaml.safe_load(RULES)["groups"][0]["rules"]:
+        if "increase(" not in rule["expr"] or " offset " in rule["expr"]:
+            continue
+        for one in selectors(promql.parse(rule["expr"])):
+            wanted = {matcher.name: matcher.value for matcher in one.matchers.matchers}
+            found = [s for s in samples if s.name == one.name and wanted.items() <= s.labels.items()]
+            assert found, f"{rule['alert']} misses the first of {one.name} {wanted}"
+            asking += 1
+    assert asking >= 3
+
+
+async def test_drift_that_somebody_else_put_back_is_not_open_for_ever(bare: World) -> None:
+    async with bare.open() as estate:
+        counted = Metrics(estate, Serving(estate, lambda _: None))
+        key, owner = Key("example", "shop", "web", "group/admin/member/u-9"), Tenant("north", "shop", "web")
+        step = Step("delete", "membership", key, owner, "", {}, {}, (), Reason("local-change"))
+        for _ in range(2):
+            counted.heard(Stepped(step, NotYet(1, "it is locked"), "p-1"))
+        counted.heard(Settled("p-2", step.owner, 3.0))
+        families = metrics((await counted.text()).decode())
+    totals = [families[f"hanse_drift_{name}"].samples[0].value for name in ("found", "undone")]
+    assert totals == [1, 1]
 
 
 def test_each_reason_that_the_code_gives_is_on_the_page() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform as machine
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
@@ -41,8 +42,11 @@ MOST_SORTS = 500
 class Metrics:
     """All that is measured of one `hanse serve`."""
 
-    def __init__(self, estate: Estate, serving: Serving) -> None:
-        """Count from now on."""
+    def __init__(self, estate: Estate, serving: Serving, forges: Iterable[str] = ()) -> None:
+        """Count from now on. Webhooks may come from these forges.
+
+        What an alert asks for the increase of is told as 0 before there is any: the first would be no increase else.
+        """
         self._estate = estate
         self._serving = serving
         self._registry = registry = CollectorRegistry()
@@ -91,7 +95,9 @@ class Metrics:
         self._found = counter(
             "drift_found", "What somebody changed on a platform, and a step was tried to undo.", "platform"
         )
-        self._undone = counter("drift_undone", "What of that was put back.", "platform")
+        self._undone = counter(
+            "drift_undone", "What of that is as it shall be again, whoever put it back.", "platform"
+        )
         self._fights = counter("fights", "Things that somebody else keeps changing.", "platform")
         self._differences = counter(
             "sweep_differences", "Owners that sweeps found not to be as they shall be.", "platform"
@@ -112,6 +118,10 @@ class Metrics:
         self._commits = counter("commits", "Commits that were judged.", "result")
         self._failures = counter("failures", "What went wrong and is tried again.")
         self._hooks = counter("hooks", "Webhooks that came.", "forge", "result")
+        for result in ("accepted", "refused"):
+            self._commits.labels(result)
+        for forge in forges:
+            self._hooks.labels(forge, "unsigned")
 
     def hook(self, forge: str, result: str) -> None:
         """A webhook came."""
@@ -142,7 +152,8 @@ class Metrics:
                 if step.reason.cause == "local-change":
                     self._drift(step, outcome)
             case Settled(owner=owner, seconds=seconds):
-                self._drifted.pop(owner, None)
+                mended = self._drifted.pop(owner, ())
+                self._undone.labels(owner.platform).inc(len(mended))  # by somebody else, or on the way
                 self._converged.labels(owner.platform).observe(seconds)
             case Looking(pass_id=pass_id, why=why):
                 if self._merged is not None and f"commit {self._merged[0][:8]}" in why:
@@ -200,6 +211,8 @@ class Metrics:
             self._oldest.labels(name).set(max(age, 0.0))
             self._retried.labels(name).set(work.retried)
         for name, budget in self._estate.traffic.budgets.items():
+            for counter in (self._fights, self._found, self._undone):
+                counter.labels(name)
             self._rate.labels(name).set(budget.rate)
             self._most.labels(name).set(budget.most)
             self._waiting.labels(name).set(budget.waiting)

@@ -355,15 +355,19 @@ class Store(Protocol):
         """
         ...
 
-    async def work(self, owners: Iterable[Owner] | None = None) -> dict[Owner, Work]:
-        """All of it, or that of these owners."""
+    async def work(self) -> dict[Owner, Work]:
+        """All of it, for people."""
+        ...
+
+    async def work_of(self, owners: Iterable[Owner]) -> dict[Owner, Work]:
+        """That of these owners, for people."""
         ...
 
     async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
         """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
         ...
 
-    async def tell(self, conditions: Iterable[Condition]) -> None:
+    async def keep_conditions(self, conditions: Iterable[Condition]) -> None:
         """Say how platforms are, in the place of what this process said before."""
         ...
 

@@ -63,7 +63,7 @@ class Conditions:
         since = (now - self._said_at).total_seconds() if self._said_at else pause
         if state == self._said and 0 <= since < pause:
             return
-        await self._estate.store.tell([self._of(name, now) for name in names])
+        await self._estate.store.keep_conditions([self._of(name, now) for name in names])
         self._said, self._said_at = state, now
 
     def _of(self, name: str, now: datetime) -> Condition:

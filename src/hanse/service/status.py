@@ -68,7 +68,7 @@ async def status(estate: Estate, only: str = "") -> State:
     if head is None or head.commit != wanted:  # else nothing is to be judged, and the people need not be read
         refusals = await untrusted(estate, wanted, head, *await accepted_state(estate.store, head))
     now, owners = estate.now(), [row.owner for row in rows]
-    work = await estate.store.work(owners if only else None)
+    work = await (estate.store.work_of(owners) if only else estate.store.work())
     due = [one for one in work.values() if one.due is not None and one.due <= now]
     if only and len(due) <= FEW:
         places = await estate.store.places([one.owner for one in due], now)

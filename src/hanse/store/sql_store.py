@@ -341,16 +341,16 @@ class SqlStore:
 
         return await self.engine.write(job)
 
-    async def work(self, owners: Iterable[Owner] | None = None) -> dict[Owner, Work]:
-        """All of it, or that of these owners."""
-        wanted = None if owners is None else list(map(str, owners))
+    async def work(self) -> dict[Owner, Work]:
+        """All of it, for people."""
+        rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS))
+        return {work.owner: work for work in map(_work, rows)}
 
-        async def job(sql: Sql) -> list[Row]:
-            if wanted is None:
-                return await sql.run(_WORK_ROWS)
-            return await sql.run_in(f"{_WORK_ROWS} WHERE owner", wanted)
-
-        return {work.owner: work for work in map(_work, await self.engine.read(job))}
+    async def work_of(self, owners: Iterable[Owner]) -> dict[Owner, Work]:
+        """That of these owners, for people."""
+        wanted = list(map(str, owners))
+        rows = await self.engine.read(lambda sql: sql.run_in(f"{_WORK_ROWS} WHERE owner", wanted))
+        return {work.owner: work for work in map(_work, rows)}
 
     async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
         """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
@@ -362,7 +362,7 @@ class SqlStore:
 
         return await self.engine.read(job)
 
-    async def tell(self, conditions: Iterable[Condition]) -> None:
+    async def keep_conditions(self, conditions: Iterable[Condition]) -> None:
         """Say how platforms are, in the place of what this process said before."""
         rows = sorted(
             (f"{self._writer}/{one.platform}", _microseconds(one.at), canonical.encode(one))
