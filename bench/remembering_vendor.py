@@ -71,7 +71,9 @@ class _Nobody:
 
 
 VENDOR = replace(
-    IN_MEMORY, connect=lambda credential: Http(credential.endpoint, _Nobody()), platform=Platform  # type: ignore[arg-type]
+    IN_MEMORY,
+    connect=lambda credential: Http(credential.endpoint, _Nobody()),
+    platform=Platform,  # type: ignore[arg-type]
 )
 
 if __name__ == "__main__":

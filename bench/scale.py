@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
+from tests import postgresql_server
+from tests.postgresql_server import PostgresqlServer
 
 from bench.report import Row
 from bench.simulated import PEOPLE, WRITES_PER_SECOND, Counts, Running, simulated
 from hanse import git
-from tests import postgresql_server
-from tests.postgresql_server import PostgresqlServer
 
 CLOUDS = 20
 PER_WORKSPACE = 20
@@ -117,7 +117,9 @@ class Phase:
 
     def processors(self) -> str:
         """In words."""
-        return f"Hanse {self.processor:.1f} s, PostgreSQL {self.database:.1f} s, the clouds {self.cloud:.1f} s"
+        return (
+            f"Hanse {self.processor:.1f} s, PostgreSQL {self.database:.1f} s, the clouds {self.cloud:.1f} s"
+        )
 
 
 class Bench:
@@ -205,9 +207,7 @@ class Bench:
 
     def holds(self, owners: int) -> bool:
         """Whether so many owners are accepted, and all of them hold."""
-        sql = (
-            "SELECT count(*), count(*) FILTER (WHERE applied = intent AND waits = '') FROM owner WHERE owner LIKE '%/p%'"
-        )
+        sql = "SELECT count(*), count(*) FILTER (WHERE applied = intent AND waits = '') FROM owner WHERE owner LIKE '%/p%'"
         there, held = self.server.do(sql, address=self.store)[0]
         return bool(there == held == owners)
 
@@ -272,7 +272,11 @@ def _measure(tell: Tell, bench: Bench, processes: int) -> list[Row]:
         tell(f"{by}: one change")
         one = bench.measure(lambda: bench.change(project(7, "test")), _wrote(bench, 1, projects), 0.05)
         some = [number * 100 for number in range(projects // 100)]
-        many = {path: data for number in some for path, data in project(number + number // 100 % CLOUDS, "test").items()}
+        many = {
+            path: data
+            for number in some
+            for path, data in project(number + number // 100 % CLOUDS, "test").items()
+        }
         tell(f"{by}: {len(some)} changes")
         mass = bench.measure(lambda: bench.change(many), _wrote(bench, len(some), projects), 0.2)
     share = first.writes / (first.writing * CLOUDS * WRITES_PER_SECOND)

@@ -199,7 +199,7 @@ class _Connection(asyncio.Protocol):
             return
         more = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         head = f"HTTP/1.1 {reply.status} -\r\n{more}content-length: {len(reply.body)}\r\n\r\n"
-        no_content = reply.status == 204  # noqa: PLR2004
+        no_content = reply.status == 204
         self._transport.write(head.encode() + (b"" if no_content else reply.body))
 
 

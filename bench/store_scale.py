@@ -22,12 +22,12 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
 from msgspec.structs import replace
+from tests import postgresql_server
+from tests.postgresql_server import PostgresqlServer
 
 from bench import validate
 from bench.report import Row
 from hanse.store import open_store
-from tests import postgresql_server
-from tests.postgresql_server import PostgresqlServer
 
 CLOUDS = 20
 PER_WORKSPACE = 20

@@ -49,7 +49,7 @@ from hanse.model import (
     Unsure,
     WorkspaceOn,
 )
-from hanse.ports.store import Backlog, Head, OwnerRow, Status, Store, StoreError, Work
+from hanse.ports.store import Backlog, Condition, Head, OwnerRow, Status, Store, StoreError, Work
 from hanse.store import tidying
 from hanse.store.database import Row, Sql
 
@@ -334,8 +334,9 @@ class StoreConformance:
         await accepted(store, OWNER)
         remark = Remark(OWNER, "unknown-user", "nobody knows Ben", "wait", "u-1", blocking=True)
         status = Status(
-            "i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark)
-        )
+            "i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark),
+            "unknown-user", "wait", {"unknown-user": NOW},
+        )  # fmt: skip
         await store.record({OWNER: status})
         row = OwnerRow(OWNER, an_intent(), status)
         assert await store.owner(OWNER) == row
@@ -479,6 +480,47 @@ class StoreConformance:
         await store.looked([Work(other, 0, due=NOW + timedelta(days=1), attempts=3, why="waits")])
         assert await store.backlog(NOW) == {"fra": Backlog(1, NOW, 0), "mun": Backlog(0, None, 1)}
         assert (await store.backlog(NOW + timedelta(seconds=9)))["fra"] == Backlog(2, NOW, 0)
+
+    async def test_who_is_due_has_a_place_on_its_platform_longest_wait_first(self, store: Store) -> None:
+        one, two, three, other = (
+            *(Tenant("fra", "shop", name) for name in ("a", "b", "c")),
+            Tenant("mun", "shop", "a"),
+        )
+        await accepted(store, one, two, three, other)
+        await store.mark([two, three, other], NOW, "a commit")
+        await store.mark([one], NOW + timedelta(seconds=5), "its time is over")
+        owners = [one, two, three, other, Tenant("fra", "shop", "nobody")]
+        assert await store.places(owners, NOW) == {two: (1, 2), three: (2, 2), other: (1, 1)}
+        later = NOW + timedelta(seconds=5)
+        assert await store.places([one], later) == {one: (3, 3)}
+        assert set(await store.work_of([one, other])) == {one, other}
+        assert await store.work_of([]) == {}
+
+    async def test_tenants_of_one_workspace_are_told_without_its_neighbours(self, store: Store) -> None:
+        names = ("shop", "shop-2", "shop0", "sho")
+        await accepted(store, WorkspaceOn("fra", "shop"), *(Tenant("fra", name, "a") for name in names))
+        await accepted(store, Tenant("mun", "shop", "a"), Tenant("fra", "shop", "b"))
+        found = [row.owner async for row in store.owners("fra", "shop")]
+        assert found == [Tenant("fra", "shop", "a"), Tenant("fra", "shop", "b")]
+
+    async def test_each_process_says_how_platforms_are_in_the_place_of_what_it_said_before(
+        self, store: Store, beside: Store
+    ) -> None:
+        assert await store.conditions() == []
+        await store.keep_conditions(
+            [Condition("fra", NOW, "it is away", "look there", NOW, 3, NOW, 2.5, 20.0)]
+        )
+        later = NOW + timedelta(seconds=2)
+        ours = [Condition("fra", later), Condition("mun", later)]
+        await store.keep_conditions(ours)
+        theirs = Condition("fra", NOW + timedelta(seconds=9), waiting=7)
+        await beside.keep_conditions([theirs])
+        found = await store.conditions()
+        assert found[0] == theirs
+        assert sorted(found[1:], key=lambda one: one.platform) == ours
+        latest = Condition("fra", NOW + timedelta(hours=2))
+        await store.keep_conditions([latest])
+        assert await beside.conditions() == [latest], "what is over for long is forgotten"
 
     async def test_what_is_due_stays_due_until_it_was_looked_at(self, store: Store) -> None:
         await accepted(store, OWNER)

@@ -21,6 +21,7 @@ from hanse.model import Done, Key, Native, NotYet, Outcome, Ref, Step, Unsure
 from hanse.plan import Plan
 from hanse.ports.platform import Platform
 from hanse.ports.store import Store
+from hanse.ports.transport import STEP_ID
 
 Address = tuple[str, Key]
 """A key on a platform: unique over all plans of a pass."""
@@ -145,6 +146,7 @@ class Execution:
             return resolved
         setting = self._setting
         mark = step_digest(step)
+        STEP_ID.set(mark)
         await self._scribe.write(StepIntended(step, mark))
         outcome = await self._until_settled(setting.platforms[step.owner.platform], resolved)
         await self._scribe.write(concluded(mark, step.owner, outcome))

@@ -9,7 +9,7 @@ import os
 import pwd
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -299,17 +299,51 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
 async def open_listening(
     path: str | None, estate: Estate, serving: Serving, told: Callable[[ServeNews], None]
 ) -> AsyncIterator[Callable[[ServeNews], None]]:
-    """Answer over HTTP until the end of the block, if the server configuration says where. Raises Trouble."""
-    if not estate.config.http.listen:
-        yield lambda news: None
-        return
-    from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+    """Answer over HTTP until the end of the block, if the server configuration says where, and send traces if asked to.
 
-    _, folder = _config(path)
-    files = msgspec.structs.asdict(estate.config.http.hooks)
-    secrets = {forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file}
-    async with listening(estate, serving, secrets, told) as hear:
-        yield hear
+    Raises Trouble.
+    """
+    hears: list[Callable[[ServeNews], None]] = []
+
+    def heard(news: ServeNews) -> None:
+        for hear in hears:
+            hear(news)
+
+    async with AsyncExitStack() as opened:
+        if asks_for_traces(os.environ):
+            hears.append(await opened.enter_async_context(_open_tracing(estate, told)))
+        if estate.config.http.listen:
+            from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+
+            _, folder = _config(path)
+            files = msgspec.structs.asdict(estate.config.http.hooks)
+            secrets = {
+                forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file
+            }
+            hears.append(await opened.enter_async_context(listening(estate, serving, secrets, told)))
+        yield heard
+
+
+def asks_for_traces(environment: Mapping[str, str]) -> bool:
+    """Whether the variables that OpenTelemetry has for all programs say where to send traces."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return exporter == "otlp" or (not exporter and any(environment.get(name) for name in names))
+
+
+def _open_tracing(
+    estate: Estate, told: Callable[[ServeNews], None]
+) -> AbstractAsyncContextManager[Callable[[ServeNews], None]]:
+    try:
+        from hanse.api.tracing import tracing  # noqa: PLC0415 (only who asks for traces pays for it)
+    except ModuleNotFoundError as error:
+        raise Trouble(
+            f"OTEL_* variables ask for traces, and {error.name} is not installed",
+            "`pip install 'hanse[otel]'`, or set OTEL_TRACES_EXPORTER=none",
+        ) from error
+    return tracing(estate.now, os.environ, estate.traffic.listeners, told)
 
 
 def _secret(file: Path) -> bytes:

@@ -21,6 +21,7 @@ from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, 
 from hanse.cli.session import OK, config, count, joined, run, safe_json
 from hanse.config import Http
 from hanse.foundation.time import format_instant
+from hanse.journal.record import step_digest
 from hanse.model import Owner
 from hanse.ports.transport import Called
 from hanse.reconcile.news import (
@@ -264,6 +265,7 @@ def _of_step(news: Stepped) -> dict[str, Any]:
     return {
         "event": "stepped",
         "passId": news.pass_id,
+        "digest": step_digest(step),
         "step": {
             "action": step.action,
             "kind": step.kind,

@@ -56,6 +56,18 @@ class Status(Struct, frozen=True):
     waits: str = ""
     """Why it is not converged, in words for people; empty when it is."""
     remarks: tuple[Remark, ...] = ()
+    waits_code: str = ""
+    """What sort of thing it waits for: that of the remark, `not-yet`, `refused`, `unsure`, `unread`, `away`,
+    `stopped` or `next-pass`."""
+    advice: str = ""
+    """What a person can do about it, where somebody can."""
+    since: dict[str, datetime] = {}
+    """Since when it waits for that, and is remarked what it is, by `waits_code` and `remark_name`."""
+
+
+def remark_name(remark: Remark) -> str:
+    """Names a remark among those of its owner, though its words may change."""
+    return f"{remark.code} {remark.about}"
 
 
 class OwnerRow(Struct, frozen=True):
@@ -105,6 +117,27 @@ class Backup(Struct, frozen=True):
     """Bytes of the file."""
     findings: tuple[Finding, ...] = ()
     """What is wrong with its journal. It was so in the store already."""
+
+
+class Condition(Struct, frozen=True):
+    """How a platform is, as a process that serves says it every few seconds, in words that may be shown."""
+
+    platform: str
+    at: datetime
+    """When it said so."""
+    away: str = ""
+    """Why it cannot be read; empty when it can."""
+    advice: str = ""
+    """What to do about that."""
+    away_since: datetime | None = None
+    waiting: int = 0
+    """Calls that wait for their turn."""
+    waiting_since: datetime | None = None
+    """Since when there were always some."""
+    rate: float = 0.0
+    """Calls a second that are allowed at present."""
+    most: float = 0.0
+    """Calls a second that are allowed when all is well."""
 
 
 class Rows(Protocol):
@@ -286,8 +319,8 @@ class Store(Protocol):
         """
         ...
 
-    def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
+    def owners(self, platform: str = "", workspace: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, those of a platform, or tenants of a workspace on it, in the order of `str(owner)`, streamed."""
         ...
 
     async def owner(self, owner: Owner) -> OwnerRow | None:
@@ -385,6 +418,22 @@ class Store(Protocol):
 
     async def work(self, platform: str = "") -> dict[Owner, Work]:
         """All of it, or that of one platform."""
+        ...
+
+    async def work_of(self, owners: Iterable[Owner]) -> dict[Owner, Work]:
+        """That of these owners, for people."""
+        ...
+
+    async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
+        """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
+        ...
+
+    async def keep_conditions(self, conditions: Iterable[Condition]) -> None:
+        """Say how platforms are, in the place of what this process said before."""
+        ...
+
+    async def conditions(self) -> list[Condition]:
+        """What processes that serve said last of platforms, newest first; what is older than an hour may be gone."""
         ...
 
     async def backlog(self, now: datetime) -> dict[str, Backlog]:

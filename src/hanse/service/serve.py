@@ -33,6 +33,7 @@ from hanse.ports.transport import Called
 from hanse.reconcile import CLAIM_SECONDS, KEEP_SECONDS, Force, Loop, World, until
 from hanse.reconcile.news import Failed, Item, News
 from hanse.service.accepted import accepted_state
+from hanse.service.conditions import Conditions
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
@@ -124,7 +125,13 @@ class Serving:
     def __init__(self, estate: Estate, told: Callable[[ServeNews], None]) -> None:
         """`told` is called with all that happens, as it happens."""
         self._estate = estate
-        self._told = told
+        self._conditions = conditions = Conditions(estate)
+
+        def hear(news: ServeNews) -> None:
+            conditions.heard(news)
+            told(news)
+
+        self._told = hear
         self._shared = estate.store.distributed
         self._name = estate.chance(3).hex() if self._shared else ""
         self._leads = not self._shared
@@ -210,6 +217,7 @@ class Serving:
                     group.create_task(self._watch_store(loop, state)),
                     group.create_task(self._watch_revocations()),
                     group.create_task(self._tidy()),
+                    group.create_task(self._conditions.keep_saying([*state.settings.platforms])),
                 ]
                 self._waits = ""
                 await loop.run()

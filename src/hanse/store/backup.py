@@ -30,7 +30,7 @@ from hanse.store.database import Row, Sql
 from hanse.store.sql_store import RESTORED, SqlStore, entry_of, recorded_of
 from hanse.store.sqlite import Statements
 
-LEFT_OUT = ("work", "parsed", "lease", "budget")
+LEFT_OUT = ("work", "parsed", "lease", "budget", "serving")
 """Tables that a backup has none of."""
 _ROWS = 1000
 """Rows that are read and written at once."""

@@ -35,6 +35,7 @@ from hanse.ports.store import (
     ANY_NUMBER,
     MARKED,
     Backlog,
+    Condition,
     Head,
     OwnerRow,
     Status,
@@ -63,6 +64,8 @@ _approval = msgspec.json.Decoder(Approval)
 _intended = msgspec.json.Decoder(StepIntended)
 _revocation = msgspec.json.Decoder(GrantRevoked)
 _provenance = msgspec.json.Decoder(Provenance)
+_since = msgspec.json.Decoder(dict[str, datetime])
+_condition = msgspec.json.Decoder(Condition)
 
 
 class Entry(NamedTuple):
@@ -191,9 +194,9 @@ class SqlStore:
 
     # Owners
 
-    async def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
-        after, until = _span(platform)
+    async def owners(self, platform: str = "", workspace: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, those of a platform, or tenants of a workspace on it, in the order of `str(owner)`, streamed."""
+        after, until = _span(f"{platform}/{workspace}" if workspace else platform)
         while rows := await self.engine.read(partial(_read_owners, after, until)):
             for row in rows:
                 yield row
@@ -240,7 +243,8 @@ class SqlStore:
             await sql.run_many(_KEEP_BLOB, contents)
             await sql.run_many(
                 "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, observed_at = $5,"
-                " steps_left = $6, ours = $7, waits = $8, remarks = $9 WHERE owner = $1",
+                " steps_left = $6, ours = $7, waits = $8, remarks = $9, waits_code = $10, advice = $11, since = $12"
+                " WHERE owner = $1",
                 rows,
             )
             await sql.run_many("DELETE FROM owner WHERE owner = $1 AND intent = $2", forgotten)
@@ -427,6 +431,45 @@ class SqlStore:
         where, values = (" WHERE platform = $1", [platform]) if platform else ("", [])
         rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS + where, *values))
         return {work.owner: work for work in map(_work, rows)}
+
+    async def work_of(self, owners: Iterable[Owner]) -> dict[Owner, Work]:
+        """That of these owners, for people."""
+        wanted = list(map(str, owners))
+        rows = await self.engine.read(lambda sql: sql.run_in(f"{_WORK_ROWS} WHERE owner", wanted))
+        return {work.owner: work for work in map(_work, rows)}
+
+    async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
+        """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
+        wanted, at = list(owners), _microseconds(now)
+
+        async def job(sql: Sql) -> dict[Owner, tuple[int, int]]:
+            found = [(owner, await sql.run(_PLACE, str(owner), at)) for owner in wanted]
+            return {owner: (int(rows[0][0]), int(rows[0][1])) for owner, rows in found if rows}
+
+        return await self.engine.read(job)
+
+    async def keep_conditions(self, conditions: Iterable[Condition]) -> None:
+        """Say how platforms are, in the place of what this process said before."""
+        rows = sorted(
+            (f"{self._writer}/{one.platform}", _microseconds(one.at), canonical.encode(one))
+            for one in conditions
+        )
+        old = max((at for _, at, _ in rows), default=0) - 3_600_000_000
+
+        async def job(sql: Sql) -> None:
+            await sql.run("DELETE FROM serving WHERE at < $1", old)
+            await sql.run_many(
+                "INSERT INTO serving (name, at, content) VALUES ($1, $2, $3)"
+                " ON CONFLICT (name) DO UPDATE SET at = excluded.at, content = excluded.content",
+                rows,
+            )
+
+        await self.engine.write(job)
+
+    async def conditions(self) -> list[Condition]:
+        """What processes that serve said last of platforms, newest first."""
+        rows = await self.engine.read(lambda sql: sql.run("SELECT content FROM serving ORDER BY at DESC"))
+        return [_condition.decode(content) for (content,) in rows]
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
@@ -669,10 +712,16 @@ _LAPSE = "DELETE FROM revocation WHERE digest = $1"
 _CLOSE_STEP = "DELETE FROM open_step WHERE digest = $1"
 _OWNER_ROWS = (
     "SELECT owner.owner, blob.content, commit_id, held,"
-    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
+    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks, waits_code, advice, since"
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
 _WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why, claims FROM work"
+_PLACE = (
+    "SELECT (SELECT count(*) FROM work AS other WHERE other.platform = work.platform AND"
+    " (other.due < work.due OR other.due = work.due AND other.owner <= work.owner)),"
+    " (SELECT count(*) FROM work AS other WHERE other.platform = work.platform AND other.due <= $2)"
+    " FROM work WHERE owner = $1 AND due <= $2"
+)
 
 
 def entry_of(event: Event, key: bytes, at: datetime) -> Entry:
@@ -812,6 +861,7 @@ async def _read_owners(after: str, until: str, sql: Sql) -> list[OwnerRow]:
 def _owner_row(row: Row) -> OwnerRow:
     (
         owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks,
+        waits_code, advice, since,
     ) = row  # fmt: skip
     return OwnerRow(
         parse_owner(owner),
@@ -825,6 +875,9 @@ def _owner_row(row: Row) -> OwnerRow:
             _ours.decode(ours),
             waits,
             _remarks.decode(remarks),
+            waits_code,
+            advice,
+            _since.decode(since),
         ),
     )
 
@@ -840,6 +893,9 @@ def _status_values(status: Status) -> Row:
         canonical.encode(status.ours),
         status.waits,
         canonical.encode(status.remarks),
+        status.waits_code,
+        status.advice,
+        canonical.encode(status.since),
     )
 
 

@@ -32,7 +32,17 @@ KEEP_REVOCATION = (
     "INSERT INTO revocation (digest, at, content) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING"
 )
 OPEN_STEP = "INSERT INTO open_step (digest, sequence) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
-_MADE_ANEW = ("open_step", "approval", "revocation", "provenance", "parsed", "work", "lease", "budget")
+_MADE_ANEW = (
+    "open_step",
+    "approval",
+    "revocation",
+    "provenance",
+    "parsed",
+    "work",
+    "lease",
+    "budget",
+    "serving",
+)
 _CONVERGED = (
     "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, ours = $5,"
     " observed_at = NULL, steps_left = 0, waits = '', remarks = $6 WHERE owner = $1"
