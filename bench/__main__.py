@@ -20,6 +20,7 @@ from bench import (
     kubernetes_serve,
     kubernetes_sweep,
     merge,
+    peers,
     plan_make,
     policies,
     scale,
@@ -32,7 +33,7 @@ from bench.report import Row, plain, table
 from bench.stands import Stands
 from hanse.demo import kubernetes
 
-KEYSTONE = {"converge": converge.run, "sweep": sweep.run, "change": change.run}
+KEYSTONE = {"converge": converge.run, "sweep": sweep.run, "change": change.run, "peers": peers.run}
 KUBERNETES = {
     "k8s_latency": kubernetes_serve.latency,
     "k8s_sweep": kubernetes_sweep.run,
