@@ -13,8 +13,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from bench.organisation import Organisation
 from bench.report import Row
 from bench.stands import Stands
 from hanse.demo.keystone import Keystone
-from hanse.model import Resource
 
 PACKAGES = ("ansible==12.3.0", "openstacksdk==4.4.0")
 """The collection comes with the former, and does not work with the newest of the latter."""
 ANSIBLE_PROJECTS = 5
+PEOPLE = 50
 AT_LEAST = 10.0
 """Times as fast as Ansible, the first time and when nothing is to be done."""
 
@@ -46,61 +47,87 @@ class Small(Organisation):
         return [(project * 2 + role) % self.people] if role else []
 
 
+@dataclass(frozen=True)
+class Peer:
+    """What one took: the first time, and when nothing was to be done; and what it came to."""
+
+    first: Timed
+    again: Timed
+    state: dict[str, Any]
+
 
 async def run(stands: Stands, *, quick: bool) -> list[Row]:
     """Compare them on few projects and on more."""
+    sizes = (10,) if quick else (50, 200)
+    organisations = [_organisation(stands, projects) for projects in sizes]
+    wanted = [one.wanted(await one.resources()) for one in organisations]
+    some = wanted[-1][: 2 if quick else ANSIBLE_PROJECTS]
+    slow = await _peer(
+        stands, "ansible", len(some), lambda running: _ansible(stands.cloud.folder, running, some)
+    )
+    assert len(slow.state) == len(some)
     rows: list[Row] = []
-    for projects in (10,) if quick else (50, 200):
-        rows += await _compare(stands, projects, 2 if quick else min(ANSIBLE_PROJECTS, projects))
+    for organisation, everything in zip(organisations, wanted, strict=True):
+        projects = organisation.projects
+        hanse = await _peer(stands, "hanse", projects, partial(_hanse, organisation))
+        script = await _peer(stands, "sdk", projects, partial(_script, everything))
+        assert len(hanse.state) == projects
+        assert hanse.state == script.state, "Hanse and the script come to the same"
+        if organisation is organisations[-1]:
+            part = {name: hanse.state[name] for name in slow.state}
+            assert part == slow.state, "Hanse and Ansible come to the same"
+        rows += _rows(projects, hanse, script, slow, projects / len(some))
     return rows
 
 
-async def _compare(stands: Stands, projects: int, by_ansible: int) -> list[Row]:
-    organisation = Small(stands.cloud.folder / f"peers-{projects}", projects, people=50)
+def _organisation(stands: Stands, projects: int) -> Small:
+    organisation = Small(stands.cloud.folder / f"peers-{projects}", projects, people=PEOPLE)
     organisation.write()
-    resources: list[Resource] = await organisation.resources()
-    wanted, people = organisation.wanted(resources), {"users": organisation.users()}
-    some = wanted[:by_ansible]
-    reckoned = projects / by_ansible
+    return organisation
 
-    async def with_keystone(name: str, make: Callable[[Keystone], Timed]) -> tuple[Timed, Timed, Any]:
-        with await stands.start(f"{name}{projects}", people) as running:
-            stands.tell(f"{name} makes {projects} projects, and finds that nothing is to be done")
-            return make(running), make(running), await _state(running)
 
-    hanse = await with_keystone("hanse", lambda running: _hanse(organisation, running))
-    script = await with_keystone("sdk", lambda running: _timed(lambda: sdk.ensure(running, wanted)))
-    ansible = await with_keystone("ansible", lambda running: _ansible(stands.cloud.folder, running, some))
-    assert len(hanse[2]) == projects
-    assert hanse[2] == script[2], "Hanse and the script come to the same"
-    assert {name: hanse[2][name] for name in ansible[2]} == ansible[2], "Hanse and Ansible come to the same"
-    assert len(ansible[2]) == by_ansible
-    rows = []
-    for number, what in enumerate(("first run", "nothing to do")):
-        ours, by_script, slow = hanse[number], script[number], ansible[number]
+async def _peer(stands: Stands, name: str, projects: int, make: Callable[[Keystone], Timed]) -> Peer:
+    people = Organisation(stands.cloud.folder, 1, people=PEOPLE).users()
+    with await stands.start(f"{name}{projects}", {"users": people}) as running:
+        stands.tell(f"{name} makes {projects} projects, and finds that nothing is to be done")
+        return Peer(make(running), make(running), await _state(running))
+
+
+def _rows(projects: int, hanse: Peer, script: Peer, slow: Peer, reckoned: float) -> Iterator[Row]:
+    for what, ours, by_script, by_ansible in (
+        ("first run", hanse.first, script.first, slow.first),
+        ("nothing to do", hanse.again, script.again, slow.again),
+    ):
         name = f"{projects} projects on Keystone, {what}"
-        rows.append(
-            Row(
-                f"{name}: beside openstacksdk", f"{ours[0]:.1f} s", f"{by_script[0]:.1f} s (a script over openstacksdk)",
-                by_script[0] / ours[0],
-                note=f"times as fast; processors: {ours[1]:.1f} s, the script {by_script[1]:.1f} s; with starts",
-            )
+        yield Row(
+            f"{name}: beside openstacksdk", f"{ours[0]:.1f} s", f"{by_script[0]:.1f} s (a script over openstacksdk)",
+            by_script[0] / ours[0],
+            note=f"times as fast; processors: {ours[1]:.1f} s, the script {by_script[1]:.1f} s; with starts",
         )  # fmt: skip
-        rows.append(
-            Row(
-                f"{name}: beside Ansible", f"{ours[0]:.1f} s", f"{slow[0] * reckoned:.0f} s (openstack.cloud)",
-                slow[0] * reckoned / ours[0], AT_LEAST, at_least=True,
-                note=f"times as fast; Ansible made {by_ansible} in {slow[0]:.1f} s, the rest is reckoned; "
-                f"its processors: {slow[1] * reckoned:.0f} s",
-            )
+        yield Row(
+            f"{name}: beside Ansible", f"{ours[0]:.1f} s", f"{by_ansible[0] * reckoned:.0f} s (openstack.cloud)",
+            by_ansible[0] * reckoned / ours[0], AT_LEAST, at_least=True,
+            note=f"times as fast; Ansible made {projects / reckoned:.0f} in {by_ansible[0]:.1f} s, the rest is "
+            f"reckoned; its processors: {by_ansible[1] * reckoned:.0f} s",
         )  # fmt: skip
-    return rows
+
+
+def _script(wanted: Sequence[dict[str, Any]], running: Keystone) -> Timed:
+    return _timed(lambda: sdk.ensure(running, wanted))
 
 
 def _hanse(organisation: Organisation, running: Keystone) -> Timed:
     """The command, with its start. The first state of all is named, as a person would do."""
     organisation.join(running)
-    command = [sys.executable, "-m", "hanse", "--config", str(organisation.folder / "server.yaml"), "apply", "--yes"]
+    command = [
+        sys.executable,
+        "-m",
+        "hanse",
+        "--config",
+        str(organisation.folder / "server.yaml"),
+        "apply",
+        "--yes",
+    ]
     first = [] if (organisation.folder / "hanse.db").exists() else ["--first", organisation.commit]
     return _timed(lambda: _run([*command, *first]))
 
@@ -115,7 +142,11 @@ def _ansible(folder: Path, running: Keystone, wanted: Sequence[dict[str, Any]]) 
     groups = [(one["project"], row) for one in wanted for row in one["groups"]]
     tasks: dict[str, list[dict[str, Any]]] = {
         "project": [
-            {"name": one["project"]["name"], "description": one["project"]["description"], "domain": "default"}
+            {
+                "name": one["project"]["name"],
+                "description": one["project"]["description"],
+                "domain": "default",
+            }
             for one in wanted
         ],
         "identity_group": [
@@ -123,7 +154,12 @@ def _ansible(folder: Path, running: Keystone, wanted: Sequence[dict[str, Any]]) 
             for _, row in groups
         ],
         "role_assignment": [
-            {"group": row["group"]["name"], "project": project["name"], "role": row["role"], "domain": "default"}
+            {
+                "group": row["group"]["name"],
+                "project": project["name"],
+                "role": row["role"],
+                "domain": "default",
+            }
             for project, row in groups
         ],
         "group_assignment": [
@@ -181,7 +217,9 @@ async def _state(running: Keystone) -> dict[str, Any]:
         groups = {row["id"]: row for row in (await session.send("GET", "/v3/groups"))["groups"]}
         assigned = (await session.send("GET", "/v3/role_assignments"))["role_assignments"]
         members = {
-            one: sorted(row["name"] for row in (await session.send("GET", f"/v3/groups/{one}/users"))["users"])
+            one: sorted(
+                row["name"] for row in (await session.send("GET", f"/v3/groups/{one}/users"))["users"]
+            )
             for one in groups
         }
         projects = (await session.send("GET", "/v3/projects?domain_id=default"))["projects"]

@@ -1,7 +1,7 @@
 """A store with 100,000 projects and 1,000,000 grants: what start, sweep and one change take of Hanse alone.
 
-All of it was accepted from a repository, and is noted as holding. The clouds cost nothing (`bench.remembering_vendor`), so
-that all that is measured is Hanse's own, and PostgreSQL's.
+All of it was accepted from a repository, and is noted as holding. The clouds cost nothing (`bench.remembering_vendor`),
+so that all that is measured is Hanse's own, and PostgreSQL's.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from typing import Any
 import psutil  # type: ignore[import-untyped,unused-ignore]
 from msgspec.structs import replace
 
-from bench import validate
+from bench import database, validate
+from bench.database import Database, most_mib, processor
 from bench.report import Row
 from hanse import main
 from hanse.ports.store import Status, Work
 from hanse.service.propose import accept, propose
 from hanse.store import open_store
-from tests import postgresql_server
-from tests.postgresql_server import PostgresqlServer
 
 CLOUDS = 20
 PER_WORKSPACE = 20
@@ -121,19 +120,13 @@ class Kept:
 
     def processor(self) -> float:
         """Seconds of processors that it took."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system + times.children_user + times.children_system)
-
-    def mib(self, what: str = "VmHWM") -> float:
-        """What it had at most, or has (`VmRSS`)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith(what))) / 1024
+        return processor(self.process)
 
 
 class Bench:
     """The repository, the store, and the command on them."""
 
-    def __init__(self, folder: Path, server: PostgresqlServer, projects: int, tell: Tell) -> None:
+    def __init__(self, folder: Path, server: Database, projects: int, tell: Tell) -> None:
         self.folder = folder
         self.organisation = Organisation(projects)
         self.database = server.new_store()
@@ -200,12 +193,7 @@ class Bench:
 async def run(tell: Tell, *, quick: bool) -> list[Row]:
     """Measure it."""
     projects = 2_000 if quick else 100_000
-    with (
-        tempfile.TemporaryDirectory(prefix="hanse-bench-") as folder,
-        postgresql_server.start() as server,
-    ):
-        server.stop()
-        server.start("fsync=on", "shared_buffers=256MB", "autovacuum=on")
+    with tempfile.TemporaryDirectory(prefix="hanse-bench-") as folder, database.started() as server:
         bench = await asyncio.to_thread(Bench, Path(folder), server, projects, tell)
         rows = await asyncio.to_thread(_serve, bench, tell)
         tell("claims")
@@ -221,7 +209,7 @@ def _serve(bench: Bench, tell: Tell) -> list[Row]:
         started, spent = kept.until("began")
         swept, after = kept.until("swept", CLOUDS)
         time.sleep(2)
-        peak, idle = kept.mib(), kept.mib("VmRSS")
+        peak, idle = most_mib(kept.process), most_mib(kept.process, "VmRSS")
     rows = [
         Row(
             f"{what}: start until it keeps them", f"{started - kept.began:.2f} s", note=f"{spent:.2f} s of a processor"
@@ -244,7 +232,7 @@ def _serve(bench: Bench, tell: Tell) -> list[Row]:
         committed = time.monotonic()
         judged, at_mark = kept.until("judged", 2)
         settled, at_end = kept.until("settled")
-        peak = kept.mib()
+        peak = most_mib(kept.process)
     return [
         *rows,
         Row(

@@ -102,7 +102,9 @@ class RateBudget:
 
     async def _turn(self) -> None:
         """Wait until this call may go: not within a pause, and not faster than the rate."""
-        async with self._gate:  # one after the other: if all waited for the clock, each turn would wake all of them
+        async with (
+            self._gate
+        ):  # one after the other: if all waited for the clock, each turn would wake all of them
             while True:
                 now = self._clock()
                 at_once = max(0.0, 1.0 - 1.0 / self._rate)
