@@ -255,12 +255,13 @@ def _measure(tell: Tell, bench: Bench, processes: int) -> list[Row]:
         many = {path: data for number in some for path, data in project(number, "test").items()}
         tell(f"{by}: {len(some)} changes")
         mass = bench.measure(lambda: bench.change(many), _wrote(bench, len(some), projects), 0.2)
+    limit = SHARE if projects >= PROJECTS else None
     share = first.writes / (first.writing * CLOUDS * WRITES_PER_SECOND)
     things = projects * WRITES_PER_PROJECT
     return [
         Row(
             f"{by}: from nothing, share of the clouds' limit", f"{first.writes / first.writing:,.0f} writes a second",
-            f"{CLOUDS * WRITES_PER_SECOND:,.0f} (the limit)", share, SHARE if projects >= PROJECTS else None, at_least=True,
+            f"{CLOUDS * WRITES_PER_SECOND:,.0f} (the limit)", share, limit, at_least=True,
             note=f"{first.wall:.0f} s from the commit until all holds, {first.writing:.0f} s of them from the first "
             f"write to the last; {first.calls / things:.2f} calls per thing, {first.refused} answered 429; "
             f"processors: {first.processors()}, of ours {1000 * first.processor / things:.2f} ms a write",
