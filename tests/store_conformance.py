@@ -146,6 +146,12 @@ async def accepted(store: Store, *owners: Owner) -> None:
     await store.accept(a_head(), {owner: an_intent(owner) for owner in owners}, BLOBS, [an_acceptance()])
 
 
+async def due(store: Store, platform: str, now: datetime) -> list[Work]:
+    """What is due on a platform, oldest first."""
+    found = [w for w in (await store.work(platform)).values() if w.due is not None and w.due <= now]
+    return sorted(found, key=lambda work: (work.due, str(work.owner)))
+
+
 class StoreConformance:
     """The promises of `ports.store.Store`."""
 
@@ -339,13 +345,20 @@ class StoreConformance:
         other = Tenant("fra", "shop", "test")
         await accepted(store, OWNER, other)
         await store.append([OwnerGone(OWNER)], NOW)
-        await store.record({other: Status("i")}, gone=[OWNER])
+        await store.record({other: Status("i")}, gone={OWNER: an_intent().intent.digest})
         assert [row.owner for row in await rows_of(store)] == [other]
         await accepted(store, OWNER)
         assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
 
+    async def test_an_owner_that_was_accepted_anew_while_it_was_looked_at_is_not_forgotten(
+        self, store: Store
+    ) -> None:
+        await accepted(store, OWNER)
+        await store.record({}, gone={OWNER: "what it left with"})
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
+
     async def test_a_status_of_an_unknown_owner_is_dropped(self, store: Store) -> None:
-        await store.record({OWNER: Status("i")}, gone=[Tenant("fra", "no", "where")])
+        await store.record({OWNER: Status("i")}, gone={Tenant("fra", "no", "where"): "i"})
         assert await rows_of(store) == []
 
     # Approvals and revocations
@@ -442,11 +455,11 @@ class StoreConformance:
         later = NOW + timedelta(seconds=5)
         await store.mark([two, three], NOW, "a commit")
         await store.mark([one], later, "its time is over")
-        assert [work.owner for work in await store.due("fra", NOW)] == [two, three]
+        assert [work.owner for work in await due(store, "fra", NOW)] == [two, three]
         assert await store.next_due("fra", NOW) == later
         await store.mark([three], NOW - timedelta(seconds=1), "a hint")
-        assert [work.owner for work in await store.due("fra", later)] == [three, two, one]
-        assert (await store.due("fra", later))[0] == Work(
+        assert [work.owner for work in await due(store, "fra", later)] == [three, two, one]
+        assert (await due(store, "fra", later))[0] == Work(
             three, 2, 0, NOW - timedelta(seconds=1), 0, "a hint"
         )
         assert await store.next_due("fra", later) is None
@@ -467,21 +480,21 @@ class StoreConformance:
         await accepted(store, OWNER)
         await store.mark([OWNER], NOW, "a commit")
         for _ in range(2):
-            assert await store.due("fra", NOW) == [Work(OWNER, 1, 0, NOW, 0, "a commit")]
+            assert await due(store, "fra", NOW) == [Work(OWNER, 1, 0, NOW, 0, "a commit")]
         tomorrow = NOW + timedelta(days=1)
         await store.looked([Work(OWNER, 1, due=tomorrow, attempts=2, why="waits")])
-        assert await store.due("fra", NOW) == []
+        assert await due(store, "fra", NOW) == []
         assert await store.work() == {OWNER: Work(OWNER, 1, 1, tomorrow, 2, "waits")}
         await store.looked([Work(OWNER, 1)])
-        assert await store.due("fra", tomorrow) == []
+        assert await due(store, "fra", tomorrow) == []
 
     async def test_a_mark_that_comes_during_a_look_is_never_lost(self, store: Store) -> None:
         await accepted(store, OWNER)
         await store.mark([OWNER], NOW, "a commit")
-        [begun] = await store.due("fra", NOW)
+        [begun] = await due(store, "fra", NOW)
         await store.mark([OWNER], NOW, "a hint")
         await store.looked([replace(begun, due=None, attempts=1, why="waits")])
-        assert await store.due("fra", NOW) == [Work(OWNER, 2, 1, NOW, 1, "a hint")]
+        assert await due(store, "fra", NOW) == [Work(OWNER, 2, 1, NOW, 1, "a hint")]
 
     async def test_a_mark_brings_forward_and_never_puts_off(self, store: Store) -> None:
         await accepted(store, OWNER)
@@ -489,10 +502,10 @@ class StoreConformance:
         await store.mark([OWNER], NOW, "a hint")
         assert await store.next_due("fra", NOW - timedelta(seconds=1)) == NOW
         await store.mark([OWNER], NOW + timedelta(days=2), "later")
-        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+        assert [work.due for work in await due(store, "fra", NOW)] == [NOW]
         await store.looked([Work(OWNER, 2)])
         await store.mark([OWNER], NOW, "a hint")
-        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+        assert [work.due for work in await due(store, "fra", NOW)] == [NOW]
 
     async def test_owners_that_are_gone_lose_their_marks_and_unknown_ones_have_none(
         self, store: Store
@@ -501,8 +514,8 @@ class StoreConformance:
         await accepted(store, OWNER)
         await store.mark([OWNER, other], NOW, "a hint")
         await store.looked([Work(other, 1, due=NOW)])
-        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
-        await store.record({}, gone=[OWNER])
+        assert [work.owner for work in await due(store, "fra", NOW)] == [OWNER]
+        await store.record({}, gone={OWNER: an_intent().intent.digest})
         assert await store.work() == {}
         await accepted(store, OWNER)
         assert await store.work() == {}
@@ -512,7 +525,7 @@ class StoreConformance:
         owners += [WorkspaceOn("fra", "shop")]
         await accepted(store, *owners)
         await store.mark(owners, NOW, "a commit")
-        assert {work.owner for work in await store.due("fra", NOW)} == {owners[0], owners[3]}
+        assert {work.owner for work in await due(store, "fra", NOW)} == {owners[0], owners[3]}
         assert [row.owner async for row in store.owners("fra")] == [owners[3], owners[0]]
         assert await store.count("fra") == 2
         assert await store.count("nowhere") == 0
@@ -524,7 +537,7 @@ class StoreConformance:
         found = await store.rows([*owners, OWNER])
         assert {row.owner for row in found} == set(owners)
         await store.mark(owners, NOW, "a commit")
-        assert len(await store.due("fra", NOW)) == MANY
+        assert len(await due(store, "fra", NOW)) == MANY
 
     # Who looks at it
 
@@ -535,14 +548,14 @@ class StoreConformance:
         await accepted(store, one, two, three)
         await store.mark([two, three], NOW, "a commit")
         await store.mark([one], NOW + timedelta(seconds=5), "its time is over")
-        assert await store.claim("fra", NOW, 1, 60) == [Work(two, 1, 0, NOW, 0, "a commit")]
+        assert await store.claim("fra", NOW, 1, 60) == [Work(two, 1, 0, NOW, 0, "a commit", 1)]
         assert await beside.claim("mun", NOW, 10, 60) == []
         assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [three]
         assert await beside.claim("fra", NOW, 10, 60) == []
         later = NOW + timedelta(seconds=5)
         assert [work.owner for work in await beside.claim("fra", later, 10, 60)] == [one]
         await store.looked([Work(two, 1, due=NOW, why="waits", attempts=1)])
-        assert await beside.claim("fra", NOW, 10, 60) == [Work(two, 1, 1, NOW, 1, "waits")]
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(two, 1, 1, NOW, 1, "waits", 2)]
 
     async def test_a_mark_that_comes_during_a_claimed_look_is_never_lost(
         self, store: Store, beside: Store
@@ -553,7 +566,7 @@ class StoreConformance:
         await beside.mark([OWNER], NOW, "a hint")
         assert await beside.claim("fra", NOW, 10, 60) == []
         await store.looked([replace(begun, due=None)])
-        assert await beside.claim("fra", NOW, 10, 60) == [Work(OWNER, 2, 1, NOW, 0, "a hint")]
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(OWNER, 2, 1, NOW, 0, "a hint", 2)]
 
     async def test_a_claim_that_runs_out_is_anybodys_and_who_had_it_says_no_more_of_it(
         self, store: Store, beside: Store
@@ -564,11 +577,11 @@ class StoreConformance:
         taken: list[Work] = []
         while not taken:
             taken = await beside.claim("fra", NOW, 10, 60)
-        assert taken == [begun]
+        assert taken == [replace(begun, claims=2)]
         assert await store.keep([OWNER], 60) == set()
         await store.let_go([OWNER])
         await store.looked([replace(begun, due=None, why="the former one")])
-        assert (await store.work())[OWNER] == begun, "it is due until the one who has it now has looked"
+        assert (await store.work())[OWNER] == taken[0], "it is due until the one who has it now has looked"
         assert await store.claim("fra", NOW, 10, 60) == []
         await beside.looked([replace(begun, due=None)])
         assert (await store.work())[OWNER].due is None
@@ -647,6 +660,71 @@ class StoreConformance:
         await asyncio.sleep(0.3)
         assert await store.lease("git", 60)
         assert not await beside.lease("git", 60)
+
+    async def test_workspaces_take_turns_and_none_has_more_than_its_part(
+        self, store: Store, beside: Store
+    ) -> None:
+        many = [Tenant("fra", "shop", f"p-{number}") for number in range(6)]
+        one, two = Tenant("fra", "bank", "prod"), Tenant("fra", "bank", "test")
+        await accepted(store, *many, one, two)
+        await store.mark(many, NOW, "a commit")
+        await store.mark([one, two], NOW + timedelta(seconds=1), "a commit")
+        at = NOW + timedelta(seconds=1)
+        assert {work.owner for work in await store.claim("fra", at, 3, 60)} == {many[0], one, many[1]}
+        assert {work.owner for work in await beside.claim("fra", at, 9, 60, each=2)} == {two}
+        assert {work.owner for work in await beside.claim("fra", at, 9, 60, each=3)} == {many[2]}
+        assert len(await beside.claim("fra", at, 9, 60)) == 3
+
+    async def test_owners_are_taken_due_or_not_unless_somebody_claimed_them_since(
+        self, store: Store, beside: Store
+    ) -> None:
+        looked_at, claimed, new, gone = (Tenant("fra", "shop", name) for name in ("a", "b", "c", "d"))
+        await accepted(store, looked_at, claimed, new)
+        await store.mark([looked_at, claimed], NOW, "a commit")
+        before = {owner: work.claims for owner, work in (await store.work("fra")).items()}
+        assert before == {looked_at: 0, claimed: 0}
+        wanted: dict[Owner, int] = {owner: before.get(owner, 0) for owner in (looked_at, claimed, new, gone)}
+        begun = await beside.claim("fra", NOW, 10, 60)
+        await beside.looked([replace(work, due=None) for work in begun if work.owner == looked_at])
+        assert await store.take(wanted, 60) == {new}
+        assert await store.take(wanted, 60) == set()
+        await store.looked([Work(new, 0)])
+        assert await store.work("mun") == {}
+        await beside.let_go([claimed])
+        assert await store.take({claimed: 1}, 60) == {claimed}
+
+    async def test_whoever_holds_alone_finds_no_claims_of_those_who_are_no_more(
+        self, store: Store, beside: Store
+    ) -> None:
+        await accepted(beside, OWNER)
+        await beside.mark([OWNER], NOW, "a commit")
+        await beside.claim("fra", NOW, 10, 60)
+        await beside.lease("git", 60)
+        await beside.close()
+        assert await store.claim("fra", NOW, 10, 60) == []
+        await store.hold()
+        assert [work.owner for work in await store.claim("fra", NOW, 10, 60)] == [OWNER]
+        assert await store.lease("git", 60)
+
+    async def test_calls_come_out_of_one_budget_whoever_makes_them(self, store: Store, beside: Store) -> None:
+        assert await store.draw("fra", 5, 10.0) <= -0.9
+        assert await beside.draw("mun", 1, 10.0) <= -0.9
+        assert -0.6 <= await beside.draw("fra", 10, 10.0) <= -0.3
+        assert 0.2 <= await store.draw("fra", 1, 10.0) <= 0.6
+
+    async def test_what_is_accepted_marks_whom_it_concerns(self, store: Store) -> None:
+        await store.accept(
+            a_head(), {OWNER: an_intent()}, BLOBS, [an_acceptance()], before=None, concerned=[OWNER]
+        )
+        assert [work.owner for work in await due(store, "fra", a_head().at)] == [OWNER]
+
+    async def test_nothing_is_accepted_in_place_of_what_nobody_judged(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        for before in (None, replace(a_head(), commit="c0")):
+            with pytest.raises(StoreError, match="another process accepted something"):
+                await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=before)
+        await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=a_head())
+        assert await store.head() == a_head("c2")
 
     # Living with it
 

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,7 +221,8 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
         transports = {
-            name: _transport(config, platform, traffic) for name, platform in settings.platforms.items()
+            name: _transport(config, platform, traffic, store)
+            for name, platform in settings.platforms.items()
         }
         platforms = _platforms(settings, lambda platform: transports[platform.name])
         connected.extend((platform, transports[name]) for name, platform in platforms.items())
@@ -297,7 +298,7 @@ def _platforms(
     }
 
 
-def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic) -> Transport:
+def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic, store: Store) -> Transport:
     """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
     from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
 
@@ -306,7 +307,10 @@ def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffi
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
     metered = Metered(inner, platform=platform.name, traffic=traffic)
-    budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
+    pace = platform.pace
+    budget = RateBudget(
+        metered, pace.requests_per_second, pace.concurrency, draw=partial(store.draw, platform.name)
+    )
     traffic.budgets[platform.name] = budget
     return budget
 

@@ -185,16 +185,22 @@ async def test_what_was_due_when_the_clock_was_set_back_is_looked_at(
 async def test_a_store_that_fails_right_after_an_acceptance_loses_no_owner(
     clocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark, failed = SqlStore.mark, threading.Event()
+    accept, approvals = SqlStore.accept, SqlStore.approvals
+    accepted, failed = threading.Event(), threading.Event()
 
-    async def fail_once(self: SqlStore, owners: Any, due: datetime, why: str) -> None:
-        if why.startswith("commit") and not failed.is_set():
+    async def accepting(self: SqlStore, *values: Any, **named: Any) -> None:
+        await accept(self, *values, **named)
+        accepted.set()
+
+    async def fail_once(self: SqlStore, now: datetime) -> Any:
+        if accepted.is_set() and not failed.is_set():
             failed.set()
-            raise StoreError("no space is left for the store", "free some space")
-        await mark(self, owners, due, why)
+            raise StoreError("the store took too long", "see what keeps it busy")
+        return await approvals(self, now)
 
     async with served(clocked) as serve:
-        monkeypatch.setattr(SqlStore, "mark", fail_once)
+        monkeypatch.setattr(SqlStore, "accept", accepting)
+        monkeypatch.setattr(SqlStore, "approvals", fail_once)
         clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
         await serve.until(failed.is_set, 20)
         await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 40)

@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "Show exactly what would be changed, and why.",
     "apply": "Converge the platforms to the manifest.",
     "serve": "Keep in force what is accepted, as long as it runs.",
+    "worker": "Do the same beside others, on any number of machines.",
     "approve": "Say yes to what waits: deletions, held removals.",
     "grant": "Grant a role, as a commit; for a time, if you like.",
     "revoke": "Take a grant away now, ahead of any commit.",

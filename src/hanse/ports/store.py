@@ -6,10 +6,10 @@ the personal text beside the journal.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -18,6 +18,14 @@ from hanse.foundation.diagnostics import Diagnostic
 from hanse.journal.events import Event, GrantRevoked, Recorded
 from hanse.journal.revocation import Revocation as Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step
+
+ANY_NUMBER = 2**53
+MARKED = "marked "
+"""What is told to others of marks begins so; the name of the platform follows."""
+REPOSITORY = "repository"
+"""What is told to others where somebody said that the repository changed."""
+SWEEP = "sweep"
+"""What is told to others where all of them shall look at everything."""
 
 
 class Head(Struct, frozen=True):
@@ -71,6 +79,8 @@ class Work(Struct, frozen=True):
     """Looks in a row that left something waiting."""
     why: str = ""
     """For people: what marked it, or what it waits for."""
+    claims: int = 0
+    """How often it was claimed so far."""
 
 
 class Backlog(Struct, frozen=True):
@@ -214,6 +224,9 @@ class Store(Protocol):
     Every method raises StoreError where the store cannot do it, and TypeError where a Secret was to be kept.
     """
 
+    distributed: bool
+    """Whether several processes may accept and converge with it side by side, each told what the others do."""
+
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that accepts and converges, until `close`. Raises StoreError naming the one that is already.
 
@@ -249,8 +262,15 @@ class Store(Protocol):
         changed: Mapping[Owner, AcceptedIntent],
         blobs: Mapping[str, bytes],
         events: Sequence[Event],
+        *,
+        before: Head | Literal["any"] | None = "any",
+        concerned: Collection[Owner] = (),
     ) -> None:
-        """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too."""
+        """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too.
+
+        `before` is what was accepted when it was judged: StoreError where that is something else by now. `concerned`
+        are marked with it.
+        """
         ...
 
     def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
@@ -274,17 +294,27 @@ class Store(Protocol):
         ...
 
     async def record(
-        self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = (), blobs: Mapping[str, bytes] = ...
+        self,
+        statuses: Mapping[Owner, Status],
+        gone: Mapping[Owner, str] = ...,
+        blobs: Mapping[str, bytes] = ...,
     ) -> None:
-        """Note what a pass found; forget owners that are gone. `blobs` are intents that no acceptance brought."""
+        """Note what a pass found. `blobs` are intents that no acceptance brought.
+
+        Owners that are gone are forgotten, if the digest is that of what is accepted of them still.
+        """
         ...
 
     async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
         """Ask for a look at these owners, at `due` at the latest. Owners that are not accepted are dropped."""
         ...
 
-    async def due(self, platform: str, now: datetime) -> list[Work]:
-        """What is due on a platform, oldest first. It stays due until `looked`."""
+    async def count_due(self, platform: str, now: datetime) -> int:
+        """How many owners are due on a platform, whoever has claimed them."""
+        ...
+
+    async def under_way(self, platform: str) -> set[Owner]:
+        """The owners of a platform that are claimed just now, whoever has them."""
         ...
 
     async def next_due(self, platform: str, after: datetime) -> datetime | None:
@@ -299,11 +329,21 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
-        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours alone.
+    async def claim(
+        self, platform: str, now: datetime, most: int, seconds: float, each: int = ...
+    ) -> list[Work]:
+        """Take what is due on a platform and nobody looks at: for so many seconds it is ours alone.
 
-        Seconds of the store's own clock: those of the processes that use it may differ. What a workspace shares is
-        claimed before its tenants, which wait until that is over. A claim that ran out is anybody's.
+        Workspaces take turns, each with what is due longest; `each` is how many of one may be claimed at once, whoever
+        has them. Seconds are of the store's own clock: those of the processes that use it may differ. What a workspace
+        shares is claimed before its tenants, which wait until that is over. A claim that ran out is anybody's.
+        """
+        ...
+
+    async def take(self, claims: Mapping[Owner, int], seconds: float) -> set[Owner]:
+        """Claim these owners, due or not; those that we got.
+
+        We get those that nobody claimed since they had so many claims, and nobody has now.
         """
         ...
 
@@ -322,8 +362,16 @@ class Store(Protocol):
         """
         ...
 
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
+    async def draw(self, platform: str, count: int, per_second: float) -> float:
+        """Take so many calls out of the budget that all processes have for a platform.
+
+        In how many seconds the first of them may go; at once if it is not above zero. After a rest, a second's worth
+        may go at once.
+        """
+        ...
+
+    async def work(self, platform: str = "") -> dict[Owner, Work]:
+        """All of it, or that of one platform."""
         ...
 
     async def backlog(self, now: datetime) -> dict[str, Backlog]:
@@ -332,6 +380,18 @@ class Store(Protocol):
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something. Cheap."""
+        ...
+
+    async def tell(self, topic: str) -> None:
+        """Have all other processes that use the store hear it, if they are there."""
+        ...
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """From now on call this with what other processes tell, in a thread of the store's. It may miss some."""
+        ...
+
+    async def sharing(self) -> int:
+        """How many processes have the hold just now."""
         ...
 
     async def blob(self, digest: str) -> bytes | None:

@@ -76,6 +76,10 @@ class Budget(Protocol):
         """Calls that wait for their turn."""
         ...
 
+    def share(self, processes: int) -> None:
+        """From now on so many processes make calls to it, this one among them."""
+        ...
+
 
 @dataclass
 class Traffic:

@@ -8,8 +8,9 @@ missed, the clock brings what begins or ends, and whoever accepts marks what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from hanse.model import NotYet, Outcome, Owner, Refused, Step, Tenant, Workspace
 from hanse.plan import Plan
 from hanse.plan.fights import FIGHT, WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
-from hanse.ports.store import OwnerRow, StoreError, Work
+from hanse.ports.store import ANY_NUMBER, MARKED, SWEEP, OwnerRow, StoreError, Work
 from hanse.ports.transport import PASS_ID
 from hanse.reconcile.news import (
     Away,
@@ -64,6 +65,13 @@ LONGEST_REST_SECONDS = 60.0
 """How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
 """What went well for so long may fail again as if for the first time."""
+CLAIM_SECONDS = 8.0
+"""How long owners under way are ours alone; whoever dies has them taken over then."""
+KEEP_SECONDS = 2.0
+"""Between two times that they are kept, and between two looks whether others left something."""
+SHARE = 20
+"""Owners of one workspace that may be under way at once when the last place for a look is taken, so that one with very
+many leaves room for the others."""
 TOLD_OWNERS = 20
 """Of a pass that begins, so many owners are named."""
 BOUNDARY = "a grant begins or ends, or a fight is over"
@@ -71,6 +79,11 @@ BOUNDARY = "a grant begins or ends, or a fight is over"
 
 async def _keep(platform: Platform) -> None:
     """Nothing is open that had to be closed."""
+
+
+async def _stands() -> bool:
+    """Nobody else accepts anything."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -81,18 +94,31 @@ class Force:
     commit: str
     standing: Callable[[OwnerRow], OwnerRow] = lambda row: row
     """A row of the store less what was revoked since."""
+    stands: Callable[[], Awaitable[bool]] = _stands
+    """Whether this is what is accepted still, whatever other processes did; where it is not, `Loop.use` follows."""
     let_go: Callable[[Platform], Awaitable[None]] = _keep
     """Called with a platform that another one took the place of, or none, once nothing is under way on it."""
 
 
 class Loop:
-    """Keeps all platforms. `run` lives until `stop`; everything else may be called meanwhile."""
+    """Keeps all platforms. `run` lives until `stop`; everything else may be called meanwhile.
 
-    def __init__(self, force: Force, told: Told, sweep_seconds: float = 600.0) -> None:
-        """Begin with what is in force; each platform is swept when the loop starts, and every so many seconds."""
+    What it looks at it has claimed in the store, so any number of processes may do so side by side. Hints and sweeps
+    of a platform are the business of one of them at a time.
+    """
+
+    def __init__(
+        self, force: Force, told: Told, sweep_seconds: float = 600.0, *, name: str = "", shared: bool = False
+    ) -> None:
+        """Begin with what is in force; each platform is swept when the loop starts, and every so many seconds.
+
+        `name` tells this process from others; `shared`: there may be others.
+        """
         self.force = force
         self.told = told
         self.sweep_seconds = sweep_seconds
+        self.name = name
+        self.shared = shared
         self.busy: set[Owner] = set()
         """Owners in a pass: nobody is in two at once."""
         self.due_since: dict[Owner, datetime] = {}
@@ -107,6 +133,8 @@ class Loop:
         self._stopping = asyncio.Event()
         self._wrong: BaseException | None = None
         self._undeclared: set[str] = set()
+        self._kept_at = 0.0
+        """When our claims were last known to be ours, by a clock that nobody sets."""
 
     @property
     def accepting(self) -> asyncio.Lock:
@@ -119,6 +147,8 @@ class Loop:
         Raises what ended a part of it that never ends, such as an error in telling the news.
         """
         self.use(self.force)
+        keeping = asyncio.ensure_future(self._keep_claims())
+        keeping.add_done_callback(self.ended)
         try:
             await self._stopping.wait()
         finally:
@@ -130,6 +160,8 @@ class Loop:
             for run in self._passes.values():
                 run.stop()
             await asyncio.gather(*self._passes, *self._former, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
         if self._wrong is not None:
             raise self._wrong
 
@@ -165,17 +197,29 @@ class Loop:
         if not marked:
             return
         await self.force.world.store.mark(marked, self.force.world.now(), why)
-        for name in {owner.platform for owner in marked} & self._keepers.keys():
+        self.wake({owner.platform for owner in marked})
+
+    def wake(self, platforms: Collection[str]) -> None:
+        """Look what is due on these."""
+        for name in self._keepers.keys() & set(platforms):
             self._keepers[name].wake()
+
+    def hear(self, topic: str) -> None:
+        """Another process told something."""
+        if topic.startswith(MARKED):
+            self.wake([topic.removeprefix(MARKED)])
+        elif topic == SWEEP:
+            self.sweep()
 
     def unseen(self) -> list[str]:
         """Platforms that were not swept yet since they are kept, and are not known to be away."""
         return sorted(name for name, keeper in self._keepers.items() if not keeper.is_known)
 
     def new_pass_id(self) -> str:
-        """Names a pass like no other: what is in force, when the loop began, and how many passes there were."""
+        """Names a pass like no other: what is in force, who makes it since when, and how many passes it made."""
         self._begun += 1
-        return f"{self.force.commit[:8]}-{self._began_at:%Y%m%dT%H%M%S}-{self._begun}"
+        who = f"{self._began_at:%Y%m%dT%H%M%S}{self.name}"
+        return f"{self.force.commit[:8]}-{who}-{self._begun}"
 
     def sweep(self) -> None:
         """Look at everything now: nobody knows who is concerned."""
@@ -195,6 +239,29 @@ class Loop:
             await note(world, seen, Survey(), Result())
             self.told(Away(name, str(seen.unavailable[name]), seen.unavailable[name].advice))
         self._undeclared = names
+
+    async def _keep_claims(self) -> None:
+        """Keep the owners under way ours. A look whose owners another process has by now, or may have, is given up."""
+        while True:
+            await self.force.world.sleep(KEEP_SECONDS)
+            asked_at, busy = time.monotonic(), set(self.busy)
+            if not busy:
+                continue
+            ours: set[Owner] = set()
+            try:
+                async with asyncio.timeout(KEEP_SECONDS):
+                    ours = await self.force.world.store.keep(busy, CLAIM_SECONDS)
+                self.claimed(asked_at)
+            except (StoreError, TimeoutError):
+                if time.monotonic() - self._kept_at < CLAIM_SECONDS - KEEP_SECONDS:
+                    continue
+            for run in self._passes.values() if self.shared else ():
+                if run.owners <= busy and not run.owners <= ours:
+                    run.give_up()
+
+    def claimed(self, asked_at: float) -> None:
+        """What was asked for at that instant is ours."""
+        self._kept_at = max(self._kept_at, asked_at)
 
     def begin(self, run: Pass, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a pass, which outlives whoever started it."""
@@ -224,6 +291,8 @@ class _Keeper:
         self.platform = platform
         self._heard: set[Owner] = set()
         """Owners of hints that nothing came of yet."""
+        self._leads = not loop.shared
+        """Whether hints and sweeps of the platform are ours."""
         self._taken: set[Owner] = set()
         """Owners of hints that came before a look under way began to read: it has them done with, if it ends well."""
         self._calm: dict[Owner, datetime] = {}
@@ -247,8 +316,8 @@ class _Keeper:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was swept, or is known to be away."""
-        return self._swept or self._away
+        """Whether it was swept, or is known to be away; or another process sees to that."""
+        return self._swept or self._away or not self._leads
 
     def wake(self) -> None:
         """Look what is due."""
@@ -267,13 +336,49 @@ class _Keeper:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._always("work", self._work))
+            if self.loop.shared:
+                group.create_task(self._always("taking the lead", self._lead_in_turn))
+            else:
+                group.create_task(self._lead())
+
+    async def _lead(self) -> None:
+        """Listen to the platform, and sweep it."""
+        async with asyncio.TaskGroup() as group:
             if isinstance(self.platform, Hints):
                 group.create_task(self._always("listening", partial(self._listen, self.platform)))
                 group.create_task(self._always("hints", self._collect))
             else:
                 self._listening.set()
             group.create_task(self._always("sweeping", self._sweep))
-            group.create_task(self._always("work", self._work))
+
+    async def _lead_in_turn(self) -> None:
+        """Lead as long as no other process does."""
+        lease, store = f"platform {self.name}", self.loop.force.world.store
+        leading: asyncio.Task[None] | None = None
+        known_at = time.monotonic()
+        try:
+            while True:
+                asked_at = time.monotonic()
+                try:
+                    leads, known_at = await store.lease(lease, CLAIM_SECONDS), asked_at
+                except StoreError:
+                    leads = self._leads and time.monotonic() - known_at < CLAIM_SECONDS - KEEP_SECONDS
+                if leads != self._leads:
+                    self._leads, self._swept = leads, False
+                if leads and leading is None:
+                    leading = asyncio.ensure_future(self._lead())
+                elif not leads and leading is not None:
+                    await _cancelled(leading)
+                    leading = None
+                if leading is not None and leading.done():
+                    leading.result()
+                await self.loop.force.world.sleep(KEEP_SECONDS)
+        finally:
+            if leading is not None:
+                await _cancelled(leading)
+                self._leads = False
+                await store.lease(lease, 0.0)
 
     async def _always(self, what: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do it, and do it again: the loop outlives a full disk, and a mistake in one platform."""
@@ -312,6 +417,8 @@ class _Keeper:
             world, busy = self.loop.force.world, self.loop.busy
             await world.sleep(HELD_SECONDS if kept_back else COLLECT_SECONDS)
             self._hint.clear()
+            if self.loop.shared:
+                busy = busy | await world.store.under_way(self.name)
             now = world.now()
             # Where a fight rests, a look that begins later than now is due already.
             self._heard = {owner for owner in self._heard if not world.fights.resting(owner, now)}
@@ -360,6 +467,7 @@ class _Keeper:
         loop = self.loop
         async with loop.accepting:
             force = loop.force
+            known = await force.world.store.work(self.name)
             self._looked = set(loop.busy)
             rows = [force.standing(row) async for row in force.world.store.owners(self.name)]
         world, began = force.world, force.world.now()
@@ -368,7 +476,7 @@ class _Keeper:
             return False
         different = [owner for owner, plan in seen.plans.items() if plan.steps]
         await loop.mark(different, "a sweep found a difference")
-        await self._note_rest(world, seen, [*(seen.rows.keys() - set(different))], began)
+        await self._note_rest(world, seen, [*(seen.rows.keys() - set(different))], known, began)
         world.past.forget()
         self._calm = {owner: until for owner, until in self._calm.items() if until > world.now()}
         seconds = (world.now() - began).total_seconds()
@@ -376,22 +484,37 @@ class _Keeper:
         loop.told(Swept(self.name, len(rows), seconds, len(different)))
         return True
 
-    async def _note_rest(self, world: World, seen: Survey, rest: Sequence[Owner], at: datetime) -> None:
-        """Note owners that need no step, some at a time so that nobody waits long for the store."""
-        known = await world.store.work()
+    async def _note_rest(
+        self,
+        world: World,
+        seen: Survey,
+        rest: Sequence[Owner],
+        known: Mapping[Owner, Work],
+        at: datetime,
+    ) -> None:
+        """Note owners that need no step, some at a time so that nobody waits long for the store.
+
+        `known` are their work rows of before the sweep: whom somebody claimed since, they know better.
+        """
         for start in range(0, len(rest), BATCH):
-            part = _only(seen, set(rest[start : start + BATCH]) - self._looked)
-            await conclude_open_steps(world, part)
-            await self._left(await note(world, part, Survey(), Result()))
-            self._tell_remarks(part)
-            looks = []
-            for owner, row in part.rows.items():
-                work = known.get(owner, Work(owner, 0))
-                edge = next_edge(row.accepted.intent, world.directory, at)
-                sooner = owner not in known or (edge is not None and (work.due is None or edge < work.due))
-                if sooner and owner not in self._looked:
-                    looks.append(replace(work, due=edge, why=BOUNDARY))
-            await world.store.looked(looks)
+            some = {
+                owner: known[owner].claims if owner in known else 0 for owner in rest[start : start + BATCH]
+            }
+            ours = await world.store.take(some, CLAIM_SECONDS) - self._looked
+            part = _only(seen, ours)
+            try:
+                await conclude_open_steps(world, part)
+                await self._left(await note(world, part, Survey(), Result()))
+                self._tell_remarks(part)
+                looks = []
+                for owner, row in part.rows.items():
+                    work = known.get(owner, Work(owner, 0))
+                    edge = next_edge(row.accepted.intent, world.directory, at)
+                    if owner not in known or (edge is not None and (work.due is None or edge < work.due)):
+                        looks.append(replace(work, due=edge, why=BOUNDARY))
+                await world.store.looked(looks)
+            finally:
+                await world.store.let_go(ours)
         self._wake.set()
 
     # Work
@@ -399,7 +522,8 @@ class _Keeper:
     async def _work(self) -> None:
         while True:
             self._wake.clear()
-            await self.loop.until(self._wake, min(await self._begin_looks(), NAP_SECONDS))
+            nap = KEEP_SECONDS if self.loop.shared else NAP_SECONDS
+            await self.loop.until(self._wake, min(await self._begin_looks(), nap))
 
     async def _begin_looks(self) -> float:
         """Begin looks at what is due; in how many seconds to look again."""
@@ -410,27 +534,56 @@ class _Keeper:
         self._clock = now
         if rest := self._rest_left(now):
             return rest
-        due = [work for work in await store.due(self.name, now) if self._is_free(work.owner)]
-        while due and len(self._passes) < PASSES:
-            whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
-            batch = due if whole else due[:BATCH]
-            await self._begin_look(batch, whole=whole)
-            due = [work for work in due if self._is_free(work.owner)]
+        while len(self._passes) < PASSES and await self._begin_look(now):
+            pass
         later = await store.next_due(self.name, now)
         return (later - now).total_seconds() if later is not None else NAP_SECONDS
 
-    def _is_free(self, owner: Owner) -> bool:
-        """Whether no pass has it, nor what its workspace shares: a tenant may lie in that."""
-        return not self.loop.busy & {owner, WorkspaceOn(owner.platform, owner.workspace)}
-
-    async def _begin_look(self, batch: Sequence[Work], *, whole: bool) -> None:
-        loop = self.loop
-        async with loop.accepting:
-            force = loop.force
-            found = await force.world.store.rows(work.owner for work in batch)
-            rows = [force.standing(row) for row in found]
-        owners = {work.owner for work in batch}
+    async def _begin_look(self, now: datetime) -> bool:
+        """Begin a look at some of what is due; whether there was something."""
+        loop, world = self.loop, self.loop.force.world
+        due = await world.store.count_due(self.name, now)
+        count = await world.store.count(self.name) if due > FEW else 0
+        whole = due > FEW and due > SWEEP_FROM * count
+        most = BATCH
+        if whole:  # of those that are looked at all together, others get their part
+            most = max(BATCH, -(-count // 2)) if loop.shared else due
+        each = SHARE if len(self._passes) == PASSES - 1 else ANY_NUMBER
+        asked_at = time.monotonic()
+        batch = await world.store.claim(self.name, now, most, CLAIM_SECONDS, each) if due else []
+        # Ours that ran out, while the store could not be asked to keep them, may be under way still.
+        batch = [work for work in batch if work.owner not in loop.busy]
+        if not batch:
+            return False
+        loop.claimed(asked_at)
+        owners = frozenset(work.owner for work in batch)
         loop.busy |= owners
+        try:
+            async with loop.accepting:
+                force = loop.force
+                found = await force.world.store.rows(owners)
+                rows = [force.standing(row) for row in found]
+                stands = await force.stands()
+        except BaseException:
+            loop.busy -= owners
+            raise
+        if not stands:
+            loop.busy -= owners
+            await force.world.store.let_go(owners)
+            return False
+        self._begin_pass(force, batch, owners, rows, whole=whole and len(batch) > FEW)
+        return True
+
+    def _begin_pass(
+        self,
+        force: Force,
+        batch: Sequence[Work],
+        owners: frozenset[Owner],
+        rows: list[OwnerRow],
+        *,
+        whole: bool,
+    ) -> None:
+        loop = self.loop
         self._looked |= owners
         pass_id, now = loop.new_pass_id(), force.world.now()
         for work in batch:
@@ -439,7 +592,7 @@ class _Keeper:
         def tried(step: Step, outcome: Outcome) -> None:
             loop.told(Stepped(step, outcome, pass_id))
 
-        run = Pass(force.world, force.commit, tried, self._reads, id=pass_id)
+        run = Pass(force.world, force.commit, tried, self._reads, id=pass_id, owners=owners)
 
         def ended(task: asyncio.Task[None]) -> None:
             loop.busy -= owners
@@ -465,6 +618,9 @@ class _Keeper:
         except Exception as error:
             self.loop.told(Failed(f"a look at {self.name}", *_words(error)))
             self._rest(error)
+        finally:
+            with suppress(StoreError):  # they run out
+                await run.world.store.let_go(run.owners)
 
     async def _look_at(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
         loop, world = self.loop, run.world
@@ -476,6 +632,8 @@ class _Keeper:
             converged = await run.carry_out(first)
             is_there = self._is_there(converged.after)
         else:
+            if run.given_up:
+                return
             await conclude_open_steps(world, first)
             converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
         await self._left(converged.gone)
@@ -565,6 +723,11 @@ class _Keeper:
         """Seconds until a look may begin; none, too, where the clock was set back since."""
         left = (self._rests_until - now).total_seconds() if self._rests_until else 0.0
         return left if 0 < left <= LONGEST_REST_SECONDS else 0.0
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def until(event: asyncio.Event, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:

@@ -52,7 +52,8 @@ async def note(
     """
     events: list[Event] = []
     statuses: dict[Owner, Status] = {}
-    gone: list[Owner] = []
+    gone: dict[Owner, str] = {}
+    """With what they left with."""
     ours = marks(world, result)
     failures = {step.owner: _words(came) for step, came in result.outcomes if not isinstance(came, Done)}
     async with world.accepting:
@@ -70,8 +71,8 @@ async def note(
                 continue
             observation = latest.observations[owner.platform]
             if _is_gone(row, observation):
-                if await _still_leaves(world, row):
-                    gone.append(owner)
+                if digest := await _left_with(world, row):
+                    gone[owner] = digest
                     events.append(OwnerGone(owner))
                 continue
             status, holds = _status(row, plan, observation, done, failures.get(owner, ""))
@@ -122,10 +123,11 @@ def _is_gone(row: OwnerRow, observation: Observation) -> bool:
     return not any(owner_of(key, owner.platform) == owner for key, _ in observation.twins)
 
 
-async def _still_leaves(world: World, row: OwnerRow) -> bool:
-    """Whether nothing else was accepted of it while it was looked at."""
+async def _left_with(world: World, row: OwnerRow) -> str:
+    """What is accepted of an owner that leaves; empty if something else was accepted while it was looked at."""
     now = await world.store.owner(row.owner)
-    return now is not None and now.accepted.intent.left_at == row.accepted.intent.left_at
+    leaves = now is not None and now.accepted.intent.left_at == row.accepted.intent.left_at
+    return now.accepted.intent.digest if now is not None and leaves else ""
 
 
 def marks(world: World, result: Result) -> Mapping[Owner, list[str]]:

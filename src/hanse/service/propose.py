@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -155,8 +155,11 @@ def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation])
     )
 
 
-async def accept(estate: Estate, proposal: Proposal) -> None:
-    """Make the proposal the accepted state, in one transaction with its events. Raises StoreError."""
+async def accept(estate: Estate, proposal: Proposal, concerned: Collection[Owner] = ()) -> None:
+    """Make the proposal the accepted state, in one transaction with its events, and mark who is concerned.
+
+    Raises StoreError, also where something else is accepted by now than when it was judged.
+    """
     checked, acceptance, head = proposal.checked, proposal.acceptance, proposal.head
     settings = proposal.settings
     if checked is None or acceptance is None or settings is None or not proposal.is_new:
@@ -185,7 +188,9 @@ async def accept(estate: Estate, proposal: Proposal) -> None:
         if not trip.carried
     ]
     new_head = Head(proposal.commit, now, accepted.directory, accepted.settings)
-    await estate.store.accept(new_head, acceptance.changed, blobs, [*tripped, accepted])
+    await estate.store.accept(
+        new_head, acceptance.changed, blobs, [*tripped, accepted], before=head, concerned=concerned
+    )
 
 
 def _by_owner(item: tuple[Owner, object]) -> str:

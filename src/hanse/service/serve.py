@@ -4,12 +4,18 @@ The repository is looked at every few seconds, and at once when somebody says th
 since approvals and revocations are written by other processes. What a commit brings is accepted as `hanse apply` does
 it, without asking anybody: only the first state of all needs a person. Whatever cannot be reached is told and tried
 again; drift repair and expiry wait for none of it.
+
+Where the store is one that processes share, any number of them do this side by side. One at a time sees to git: it has
+the lease for that, and another one takes over where it is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,9 +28,9 @@ from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner
 from hanse.ports.platform import Platform
 from hanse.ports.source import SourceError
-from hanse.ports.store import Head, OwnerRow, StoreError
+from hanse.ports.store import REPOSITORY, SWEEP, Head, OwnerRow, StoreError
 from hanse.ports.transport import Called
-from hanse.reconcile import Force, Loop, World, until
+from hanse.reconcile import CLAIM_SECONDS, KEEP_SECONDS, Force, Loop, World, until
 from hanse.reconcile.news import Failed, Item, News
 from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
@@ -32,6 +38,8 @@ from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
 from hanse.service.write import Committed, Result
 
+GIT = "git"
+"""The lease of who sees to git: what is fetched, judged, accepted and written there."""
 STORE_SECONDS = 1.0
 """Between two looks whether another process wrote into the store."""
 LEAST_FETCH_SECONDS = 1.0
@@ -48,6 +56,12 @@ class Began(Item, frozen=True):
     commit: str
     """What is accepted."""
     platforms: tuple[str, ...]
+    worker: str = ""
+    """What this process is called among several."""
+
+
+class Leads(Item, frozen=True):
+    """Of several processes, this one sees to git from now on."""
 
 
 class Listening(Item, frozen=True):
@@ -83,7 +97,7 @@ class Wrote(Item, frozen=True):
     what: str
 
 
-ServeNews = News | Called | Began | Found | Judged | Wrote | Listening
+ServeNews = News | Called | Began | Leads | Found | Judged | Wrote | Listening
 
 
 @dataclass(frozen=True)
@@ -102,12 +116,19 @@ class _Accepted:
 
 
 class Serving:
-    """One `hanse serve`. `stop()` lets the steps under way finish; `run` ends then."""
+    """One `hanse serve` or `hanse worker`. `stop()` lets the steps under way finish; `run` ends then."""
 
     def __init__(self, estate: Estate, told: Callable[[ServeNews], None]) -> None:
         """`told` is called with all that happens, as it happens."""
         self._estate = estate
         self._told = told
+        self._shared = estate.store.distributed
+        self._name = estate.chance(3).hex() if self._shared else ""
+        self._leads = not self._shared
+        """Whether git is ours to see to."""
+        self._version = -1
+        """Of what other processes wrote into the store: how far we go by it."""
+        self._telling: set[asyncio.Task[None]] = set()
         self._loop: Loop | None = None
         self._stopped = False
         self._platforms: dict[str, Platform] = {}
@@ -132,6 +153,11 @@ class Serving:
 
     def look_now(self) -> None:
         """Look at the repository now: somebody says that it changed. However often, one look comes after this one."""
+        if not self._leads:
+            telling = asyncio.ensure_future(self._tell_others(REPOSITORY))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+            return
         if self._changed_at is None:
             self._changed_at = self._estate.now()
         self._changed.set()
@@ -154,18 +180,29 @@ class Serving:
         Raises Trouble where nothing was accepted yet, and StoreError where the store is another's or cannot be read.
         """
         estate = self._estate
-        await estate.store.hold()
+        await estate.store.hold(shared=self._shared)
         self._waits = "what is accepted"
         estate.traffic.listeners.append(self._called)
+        self._version = await estate.store.written_elsewhere()
         state = await self._accepted()
         self._revoked = await self._revoked_of_rows(state)
-        self._loop = loop = Loop(self._force(state), self._told, estate.config.serve.sweep_seconds)
+        self._loop = loop = Loop(
+            self._force(state),
+            self._told,
+            estate.config.serve.sweep_seconds,
+            name=self._name,
+            shared=self._shared,
+        )
         if self._stopped:
             return
-        self._told(Began(state.head.commit, tuple(sorted(state.settings.platforms))))
+        self._told(Began(state.head.commit, tuple(sorted(state.settings.platforms)), self._name))
+        if self._shared:
+            estate.store.hear(self._heard(asyncio.get_running_loop()))
+            await self._take_lead()
         try:
             async with asyncio.TaskGroup() as group:
                 watching = [
+                    group.create_task(self._watch_others(loop)),
                     group.create_task(self._watch_repository()),
                     group.create_task(self._watch_store(loop, state)),
                     group.create_task(self._watch_revocations()),
@@ -177,6 +214,69 @@ class Serving:
                     task.cancel()
         except ExceptionGroup as many:
             raise many.exceptions[0] from None
+        finally:
+            if self._shared and self._leads:
+                with suppress(StoreError):  # it runs out
+                    await estate.store.lease(GIT, 0.0)
+
+    # Side by side
+
+    def _heard(self, mine: asyncio.AbstractEventLoop) -> Callable[[str], None]:
+        """Hear in our own thread what the store's thread hears, as long as there is one."""
+
+        def heard(topic: str) -> None:
+            with suppress(RuntimeError):  # it has ended
+                mine.call_soon_threadsafe(self._hear, topic)
+
+        return heard
+
+    def _hear(self, topic: str) -> None:
+        """Another process told something."""
+        if not topic:
+            self._found.set()
+        elif topic == REPOSITORY:
+            if self._leads:
+                self.look_now()
+        elif self._loop is not None:
+            self._loop.hear(topic)
+
+    async def _tell_others(self, topic: str) -> None:
+        with suppress(StoreError):  # it is looked at every now and then anyway
+            await self._estate.store.tell(topic)
+
+    async def _watch_others(self, loop: Loop) -> None:
+        """See how many we are, and who sees to git."""
+        known_at = time.monotonic()
+        while self._shared and not self._stopped:
+            await self._estate.sleep(KEEP_SECONDS)
+            asked_at, led = time.monotonic(), self._leads
+            try:
+                async with asyncio.timeout(CLAIM_SECONDS / 2):
+                    await self._take_lead()
+                known_at = asked_at
+            except (StoreError, TimeoutError):
+                self._leads = self._leads and time.monotonic() - known_at < CLAIM_SECONDS - KEEP_SECONDS
+            if self._leads and not led:
+                # Whoever led before may have left without marking whom something concerned.
+                loop.sweep()
+                await self._tell_others(SWEEP)
+
+    async def _take_lead(self) -> None:
+        store, led = self._estate.store, self._leads
+        self._leads = await store.lease(GIT, CLAIM_SECONDS)
+        if self._leads and not led:
+            self._told(Leads())
+            self._changed.set()
+        processes = await store.sharing()
+        for budget in self._estate.traffic.budgets.values():
+            budget.share(processes)
+
+    async def _stands(self) -> bool:
+        """Whether we go by all that other processes wrote."""
+        stands = not self._shared or await self._estate.store.written_elsewhere() == self._version
+        if not stands:
+            self._found.set()
+        return stands
 
     def _called(self, called: Called) -> None:
         """Tell a call of a pass; those of sweeps are many, and come of nothing that happened."""
@@ -225,7 +325,7 @@ class Serving:
             self._revoked,
             sleep=estate.sleep,
         )
-        return Force(world, state.head.commit, standing, estate.let_go)
+        return Force(world, state.head.commit, standing, self._stands, estate.let_go)
 
     def _connect(self, settings: Settings) -> Mapping[str, Platform]:
         """The platforms; one whose settings are as they were stays connected as it is."""
@@ -243,6 +343,10 @@ class Serving:
         poll_seconds = self._estate.config.serve.poll_seconds
         pause = 0.0
         while True:
+            if not self._leads:
+                self._changed.clear()
+                await self._until(self._changed, STORE_SECONDS)
+                continue
             self._changed.clear()
             told_at, self._changed_at = self._changed_at, None
             began = self._estate.now()
@@ -276,7 +380,7 @@ class Serving:
         while not self._stopped:
             now = (self._commit, frozenset(one.digest for one in self._revocations))
             anew = now != tried or (pause and _since(try_at, self._estate.now()) >= pause)
-            if self._revocations and anew:
+            if self._revocations and anew and self._leads:
                 tried, try_at = now, self._estate.now()
                 try:
                     results = await write_revocations(self._estate, lambda: self._stopped)
@@ -323,14 +427,16 @@ class Serving:
                 if version != written or _since(read_at, estate.now()) >= poll_seconds:
                     now = await self._accepted()
                     if now != state:
-                        await self._use(loop, state, now)
-                    await loop.tell_undeclared()
+                        await self._use(loop, state, now, version)
+                    self._version = version
+                    if self._leads:
+                        await loop.tell_undeclared()
                     state, written, read_at = now, version, estate.now()
                 pause = 0.0
             except Exception as error:
                 self._tell("the store", error)
                 written, pause = -1, _longer(pause, poll_seconds)
-            if not pause and _since(judge_at, estate.now()) >= judge_pause:
+            if not pause and self._leads and _since(judge_at, estate.now()) >= judge_pause:
                 try:
                     state = await self._judge(loop, state)
                     judge_pause = 0.0
@@ -367,12 +473,15 @@ class Serving:
         now, owners = state, list[Owner]()
         if proposal.is_new and proposal.acceptance is not None:
             async with loop.accepting:
-                await accept(estate, proposal)
+                meant = dataclasses.replace(state, directory=proposal.directory)
+                owners = await self._concerned(state, meant, proposal.acceptance.changed)
+                await accept(estate, proposal, owners)
                 now = await self._accepted()
                 self._revoked = proposal.revoked | await self._revoked_of_rows(now)
-                owners = await self._concerned(state, now, proposal.acceptance.changed)
                 loop.use(self._force(now))
-                await loop.mark(owners, f"commit {commit[:8]}")
+                loop.wake({owner.platform for owner in owners})
+                since = await self._concerned(dataclasses.replace(state, directory=now.directory), now, ())
+                await loop.mark(since, "something was approved or revoked")
             await loop.tell_undeclared()
         self._judged = inputs
         told = (commit, proposal.diagnostics, proposal.trips) if proposal.checked is None else ()
@@ -381,38 +490,41 @@ class Serving:
         self._refused = told
         return now
 
-    async def _use(self, loop: Loop, was: _Accepted, now: _Accepted) -> None:
-        """Go by what another process approved or revoked, before any commit is judged."""
+    async def _use(self, loop: Loop, was: _Accepted, now: _Accepted, version: int) -> None:
+        """Go by what another process accepted, approved or revoked, before any commit is judged.
+
+        Who accepts marks whom that concerns; whom an approval or a revocation concerns, who sees to git does.
+        """
         self._revoked |= await self._revoked_of_rows(now)
         async with loop.accepting:
-            owners = await self._concerned(was, now, ())
+            same = dataclasses.replace(was, directory=now.directory)
+            owners = await self._concerned(same, now, ()) if self._leads else []
             loop.use(self._force(now))
+            self._version = version
             await loop.mark(owners, "something was approved or revoked")
-            if (
-                was.head != now.head
-            ):  # accepted here, and then something failed: whom it concerned is not known
-                loop.sweep()
+            loop.wake(now.settings.platforms)
+            await loop.mark(owners, "something was approved or revoked")
+            loop.wake(now.settings.platforms)
 
     async def _concerned(self, was: _Accepted, now: _Accepted, changed: Collection[Owner]) -> list[Owner]:
         """Owners for whom something else is in force now."""
         differences = Differences(was.directory, now.directory)
+        found = set(changed)
         approved = now.approvals.keys() ^ was.approvals.keys()
         revoked = was.revocations != now.revocations
         if not (differences.people or differences.groups or approved or revoked):
-            return list(changed)
+            return list(found)
         before, after = Subtraction(was.revocations), Subtraction(now.revocations)
-        found = []
         async for row in self._estate.store.owners():
             intent = row.accepted.intent
             if (
-                row.owner in changed
-                or differences.concern(intent.grants)
+                differences.concern(intent.grants)
                 or any(operator.user in differences.people for operator in intent.operators)
                 or (intent.left_at and deletion_subject(intent) in approved)
                 or (revoked and before.apply(intent) != after.apply(intent))
             ):
-                found.append(row.owner)
-        return found
+                found.add(row.owner)
+        return list(found)
 
 
 def _longer(pause: float, poll_seconds: float) -> float:

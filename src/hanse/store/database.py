@@ -42,8 +42,8 @@ class Sql(Protocol):
         """The database's own clock, in microseconds: one clock for all who use it."""
         ...
 
-    async def tell(self) -> None:
-        """Once this is durable, have `written_elsewhere` of other processes say so."""
+    async def tell(self, topic: str = "") -> None:
+        """Once this is durable, have other processes hear it; without a topic, by `written_elsewhere`."""
         ...
 
 
@@ -62,6 +62,9 @@ class Engine(Protocol):
 
     writer: str
     """Who appends, as the journal has it: another name each time that the store is opened."""
+
+    distributed: bool
+    """Whether other processes are told at once what one tells."""
 
     def submit(self, job: Job[T]) -> Future[T]:
         """Run a job in a transaction; done once that is durable."""
@@ -88,6 +91,14 @@ class Engine(Protocol):
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after another process wrote what it tells of. Cheap."""
+        ...
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Call this with the topics that other processes tell; with an empty one where the number is another."""
+        ...
+
+    async def sharing(self) -> int:
+        """How many processes have the hold."""
         ...
 
     async def close(self) -> None:

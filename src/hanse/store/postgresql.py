@@ -135,7 +135,7 @@ class _Sql:
     async def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
         return await self.run(f"{statement} = ANY ($1::text[])", list(dict.fromkeys(values)))
 
-    unlocked = "FOR UPDATE SKIP LOCKED"
+    unlocked = "FOR UPDATE OF work SKIP LOCKED"
 
     async def now(self) -> int:
         at: int = await self._connection.fetchval(
@@ -143,8 +143,8 @@ class _Sql:
         )
         return at
 
-    async def tell(self) -> None:
-        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._writer)
+    async def tell(self, topic: str = "") -> None:
+        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, f"{self._writer} {topic}")
 
 
 @dataclass
@@ -158,6 +158,8 @@ class _Append:
 class PostgresqlEngine:
     """Implements `database.Engine`."""
 
+    distributed = True
+
     def __init__(self, address: str) -> None:
         """Connect, and bring the tables up to date. Raises StoreError."""
         self._address = address
@@ -169,6 +171,7 @@ class PostgresqlEngine:
         self._appends: deque[_Append] = deque()
         self._appending = asyncio.Lock()
         self._lane: asyncpg.Connection | None = None
+        self._hearers: list[Callable[[str], None]] = []
         self._heard = 0
         """How often another process told something, or may have."""
         self._holds: asyncpg.Connection | None = None
@@ -217,6 +220,14 @@ class PostgresqlEngine:
     async def written_elsewhere(self) -> int:
         """How often others told something, which they do with their acceptances, approvals and revocations."""
         return await asyncio.wrap_future(self._ask(self._listen))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Call this, in the store's own thread, with what other processes tell."""
+        self._hearers.append(heard)
+
+    async def sharing(self) -> int:
+        """How many processes have the hold."""
+        return await asyncio.wrap_future(self._ask(lambda: self._again(self._sharing)))
 
     async def close(self) -> None:
         """Finish what is under way and let go of all connections. May be called twice."""
@@ -425,9 +436,16 @@ class PostgresqlEngine:
             self._heard += 1  # nobody knows what was told meanwhile
         return self._lane
 
-    def _hear(self, connection: object, process: int, channel: str, who: object) -> None:
+    def _hear(self, connection: object, process: int, channel: str, said: object) -> None:
+        who, _, topic = str(said).partition(" ")
         if who != self.writer:
-            self._heard += 1
+            self._heard += not topic
+            for heard in self._hearers:
+                heard(topic)
+
+    async def _sharing(self) -> int:
+        async with self._connection() as connection:
+            return len(await connection.fetch(_HOLDER, _HOLDING))
 
     async def _listen(self) -> int:
         async def ask() -> int:

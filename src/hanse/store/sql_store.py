@@ -7,12 +7,12 @@ hold its marks. Directories are content of their own, and what a pass remarks is
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,10 +31,20 @@ from hanse.journal.events import (
 )
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Backlog, Head, OwnerRow, Status, StoreError, Work
+from hanse.ports.store import (
+    ANY_NUMBER,
+    MARKED,
+    Backlog,
+    Head,
+    OwnerRow,
+    Status,
+    StoreError,
+    Work,
+)
 from hanse.store.database import Engine, Row, Sql
 
 _NOTHING: Mapping[str, bytes] = {}
+_NONE_GONE: Mapping[Owner, str] = {}
 _BATCH = 500
 """Rows that a stream reads at once."""
 _T = TypeVar("_T")
@@ -67,10 +77,13 @@ class SqlStore:
         self.engine = engine
         self._key = engine.submit(_journal_key).result()
         self._writer = engine.writer
+        self.distributed = engine.distributed
 
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that accepts and converges, or one of several, until `close`."""
         await self.engine.hold(shared=shared)
+        if not shared:  # whoever had claims or leases is no more
+            await self.engine.write(_free_all)
 
     async def close(self) -> None:
         """Release the store. May be called twice."""
@@ -107,10 +120,7 @@ class SqlStore:
 
     async def head(self) -> Head | None:
         """The accepted state; None before the first acceptance."""
-        rows = await self.engine.read(
-            lambda sql: sql.run("SELECT commit_id, at, directory, settings FROM head")
-        )
-        return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
+        return await self.engine.read(_read_head)
 
     async def accept(
         self,
@@ -118,10 +128,18 @@ class SqlStore:
         changed: Mapping[Owner, AcceptedIntent],
         blobs: Mapping[str, bytes],
         events: Sequence[Event],
+        *,
+        before: Head | Literal["any"] | None = "any",
+        concerned: Collection[Owner] = (),
     ) -> None:
         """Move to a new accepted state, with its events, in one transaction."""
 
         async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+            if before != "any" and await _read_head(sql) != before:
+                raise StoreError(
+                    "another process accepted something in the meantime",
+                    "look again at what is accepted now, then decide anew",
+                )
             await sql.run_many(_KEEP_BLOB, blobs.items())
             left = iter(sorted(changed.items(), key=lambda item: str(item[0])))
             while some := list(islice(left, _BATCH)):
@@ -144,6 +162,8 @@ class SqlStore:
                 *(head.commit, _microseconds(head.at), head.directory, head.settings),
             )
             await self._write_events(sql, entries)
+            if concerned:
+                await _mark(list(concerned), head.at, f"commit {head.commit[:8]}", sql)
             await sql.tell()
 
         await self.engine.append(write, self._entries(events, head.at), held=True)
@@ -194,12 +214,12 @@ class SqlStore:
     async def record(
         self,
         statuses: Mapping[Owner, Status],
-        gone: Iterable[Owner] = (),
+        gone: Mapping[Owner, str] = _NONE_GONE,
         blobs: Mapping[str, bytes] = _NOTHING,
     ) -> None:
         """Note what a pass found; forget owners that are gone."""
         rows = sorted((str(owner), *_status_values(status)) for owner, status in statuses.items())
-        forgotten = sorted((str(owner),) for owner in gone)
+        forgotten = sorted((str(owner), digest) for owner, digest in gone.items())
         contents = sorted(blobs.items())
 
         async def job(sql: Sql) -> None:
@@ -209,7 +229,7 @@ class SqlStore:
                 " steps_left = $6, ours = $7, waits = $8, remarks = $9 WHERE owner = $1",
                 rows,
             )
-            await sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
+            await sql.run_many("DELETE FROM owner WHERE owner = $1 AND intent = $2", forgotten)
 
         await self.engine.write(job)
 
@@ -217,26 +237,9 @@ class SqlStore:
 
     async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
         """Ask for a look at these owners, at `due` at the latest."""
-        rows = sorted((str(owner), owner.platform, _microseconds(due), why) for owner in owners)
-        await self.engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, due, why)"
-                " SELECT owner, $2, 1, $3, $4 FROM owner WHERE owner = $1"
-                " ON CONFLICT (owner) DO UPDATE SET generation = work.generation + 1, why = excluded.why,"
-                " due = CASE WHEN work.due < excluded.due THEN work.due ELSE excluded.due END",
-                rows,
-            )
-        )
-
-    async def due(self, platform: str, now: datetime) -> list[Work]:
-        """What is due on a platform, oldest first. It stays due until `looked`."""
-        rows = await self.engine.read(
-            lambda sql: sql.run(
-                f"{_WORK_ROWS} WHERE platform = $1 AND due <= $2 ORDER BY due, owner",
-                *(platform, _microseconds(now)),
-            )
-        )
-        return [_work(row) for row in rows]
+        marked = list(owners)
+        if marked:
+            await self.engine.write(partial(_mark, marked, due, why))
 
     async def backlog(self, now: datetime) -> dict[str, Backlog]:
         """By platform, how much there is to be looked at."""
@@ -252,6 +255,25 @@ class SqlStore:
             for platform, due, oldest, retried in rows
         }
 
+    async def count_due(self, platform: str, now: datetime) -> int:
+        """How many owners are due on a platform."""
+        rows = await self.engine.read(
+            lambda sql: sql.run(
+                "SELECT count(*) FROM work WHERE platform = $1 AND due <= $2", platform, _microseconds(now)
+            )
+        )
+        return int(rows[0][0])
+
+    async def under_way(self, platform: str) -> set[Owner]:
+        """The owners of a platform that are claimed just now."""
+
+        async def job(sql: Sql) -> list[Row]:
+            return await sql.run(
+                "SELECT owner FROM work WHERE platform = $1 AND claimed_until > $2", platform, await sql.now()
+            )
+
+        return {parse_owner(name) for (name,) in await self.engine.read(job)}
+
     async def next_due(self, platform: str, after: datetime) -> datetime | None:
         """When the first of what is not due yet will be."""
         rows = await self.engine.read(
@@ -265,7 +287,7 @@ class SqlStore:
         """Note looks that are over, and what comes next."""
         rows = [
             (
-                *(str(look.owner), look.owner.platform, look.generation),
+                *(str(look.owner), look.owner.platform, look.owner.workspace, look.generation),
                 *(look.due and _microseconds(look.due), look.attempts, look.why, self._writer),
             )
             for look in looks
@@ -273,41 +295,74 @@ class SqlStore:
         rows.sort(key=itemgetter(0))
         await self.engine.write(
             lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, seen, due, attempts, why)"
-                " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
+                "INSERT INTO work (owner, platform, workspace, generation, seen, due, attempts, why)"
+                " SELECT owner, $2, $3, $4, $4, $5, $6, $7 FROM owner WHERE owner = $1"
                 " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen, attempts = excluded.attempts,"
                 " due = CASE WHEN work.generation > excluded.seen THEN work.due ELSE excluded.due END,"
                 " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END,"
-                " holder = '', claimed_until = NULL WHERE work.holder IN ('', $7)",
+                " holder = '', claimed_until = NULL WHERE work.holder IN ('', $8)",
                 rows,
             )
         )
 
-    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
-        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours."""
+    async def claim(
+        self, platform: str, now: datetime, most: int, seconds: float, each: int = ANY_NUMBER
+    ) -> list[Work]:
+        """Take what is due on a platform and nobody looks at: for so many seconds it is ours."""
 
         async def job(sql: Sql) -> list[Row]:
             at = await sql.now()
             return await sql.run(
-                "WITH free AS MATERIALIZED (SELECT owner FROM work WHERE platform = $1 AND due <= $2"  # noqa: S608
-                " AND (claimed_until IS NULL OR claimed_until <= $3) AND NOT EXISTS (SELECT 1 FROM work AS shared"
-                " WHERE shared.platform = $1 AND shared.claimed_until > $3"
+                "WITH waiting AS (SELECT owner, due, row_number() OVER (PARTITION BY workspace"  # noqa: S608
+                " ORDER BY CASE WHEN claimed_until > $3 THEN 0 ELSE 1 END, due, owner) AS turn"
+                " FROM work WHERE platform = $1 AND due <= $2),"
+                " free AS MATERIALIZED (SELECT work.owner FROM waiting JOIN work ON work.owner = waiting.owner"
+                " WHERE turn <= $7 AND work.due <= $2"
+                " AND (work.claimed_until IS NULL OR work.claimed_until <= $3) AND NOT EXISTS (SELECT 1"
+                " FROM work AS shared WHERE shared.platform = $1 AND shared.claimed_until > $3"
                 " AND work.owner > shared.owner || '/' AND work.owner < shared.owner || '0')"
-                f" ORDER BY due, owner LIMIT $4 {sql.unlocked})"
-                " UPDATE work SET holder = $5, claimed_until = $6 FROM free WHERE work.owner = free.owner"
-                " RETURNING work.owner, generation, seen, due, attempts, why",
-                *(platform, _microseconds(now), at, most, self._writer, at + int(seconds * 1_000_000)),
+                f" ORDER BY turn, waiting.due, work.owner LIMIT $4 {sql.unlocked})"
+                " UPDATE work SET holder = $5, claimed_until = $6, claims = claims + 1"
+                " FROM free WHERE work.owner = free.owner"
+                " RETURNING work.owner, generation, seen, due, attempts, why, claims",
+                *(platform, _microseconds(now), at, most, self._writer, at + _microseconds_of(seconds), each),
             )
 
         rows = await self.engine.write(job)
         return [_work(row) for row in sorted(rows, key=lambda row: (row[3], row[0]))]
+
+    async def take(self, claims: Mapping[Owner, int], seconds: float) -> set[Owner]:
+        """Claim these owners, due or not, of those that nobody has claimed since they had so many claims."""
+        ours = {str(owner): owner for owner in claims}
+
+        async def job(sql: Sql) -> list[Row]:
+            at = await sql.now()
+            until = at + _microseconds_of(seconds)
+            rows = [
+                (name, owner.platform, owner.workspace, self._writer, until, claims[owner], at)
+                for name, owner in sorted(ours.items())
+            ]
+            await sql.run_many(
+                "INSERT INTO work (owner, platform, workspace, generation, holder, claimed_until, claims)"
+                " SELECT owner, $2, $3, 0, $4, $5, 1 FROM owner WHERE owner = $1"
+                " ON CONFLICT (owner) DO UPDATE SET holder = excluded.holder, claims = work.claims + 1,"
+                " claimed_until = excluded.claimed_until WHERE work.claims = $6"
+                " AND (work.claimed_until IS NULL OR work.claimed_until <= $7)",
+                rows,
+            )
+            # By the instant it is told from what a look of ours has.
+            return await sql.run(
+                "SELECT owner FROM work WHERE holder = $1 AND claimed_until = $2", self._writer, until
+            )
+
+        return {ours[name] for (name,) in await self.engine.write(job) if name in ours}
 
     async def keep(self, owners: Iterable[Owner], seconds: float) -> set[Owner]:
         """Have claims last for so many seconds from now; those that are ours still."""
         ours = {str(owner): owner for owner in owners}
 
         async def job(sql: Sql) -> list[Row]:
-            until = await sql.now() + int(seconds * 1_000_000)
+            until = await sql.now() + _microseconds_of(seconds)
             rows = [(name, self._writer, until) for name in sorted(ours)]
             await sql.run_many("UPDATE work SET claimed_until = $3 WHERE owner = $1 AND holder = $2", rows)
             return await sql.run("SELECT owner FROM work WHERE holder = $1", self._writer)
@@ -332,20 +387,48 @@ class SqlStore:
                 "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name)"
                 " DO UPDATE SET holder = excluded.holder, until = excluded.until"
                 " WHERE lease.holder = excluded.holder OR lease.until <= $4 RETURNING name",
-                *(name, self._writer, at + int(seconds * 1_000_000), at),
+                *(name, self._writer, at + _microseconds_of(seconds), at),
             )
             return bool(rows)
 
         return await self.engine.write(job)
 
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
-        rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS))
+    async def draw(self, platform: str, count: int, per_second: float) -> float:
+        """Take so many calls out of the budget that all have for a platform; in how many seconds the first may go."""
+
+        async def job(sql: Sql) -> int:
+            at = await sql.now()
+            ((until,),) = await sql.run(
+                "INSERT INTO budget (platform, until) VALUES ($1, $2) ON CONFLICT (platform) DO UPDATE SET until ="
+                " CASE WHEN budget.until > $3 THEN budget.until ELSE $3 END + $4 RETURNING until",
+                *(platform, at + spent, at, spent),
+            )
+            return int(until) - spent - at - _microseconds_of(max(0.0, 1.0 - 1.0 / per_second))
+
+        spent = _microseconds_of(count / per_second)
+        return await self.engine.write(job) / 1_000_000
+
+    async def work(self, platform: str = "") -> dict[Owner, Work]:
+        """All of it, or that of one platform."""
+        where, values = (" WHERE platform = $1", [platform]) if platform else ("", [])
+        rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS + where, *values))
         return {work.owner: work for work in map(_work, rows)}
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
         return await self.engine.written_elsewhere()
+
+    async def tell(self, topic: str) -> None:
+        """Have all other processes hear it."""
+        await self.engine.write(lambda sql: sql.tell(topic))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """From now on call this, in the thread of the store, with what other processes tell."""
+        self.engine.hear(heard)
+
+    async def sharing(self) -> int:
+        """How many processes have the hold just now."""
+        return await self.engine.sharing()
 
     # Approvals and revocations
 
@@ -530,7 +613,7 @@ _OWNER_ROWS = (
     " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
-_WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why FROM work"
+_WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why, claims FROM work"
 
 
 def _span(platform: str) -> tuple[str, str]:
@@ -539,8 +622,28 @@ def _span(platform: str) -> tuple[str, str]:
 
 
 def _work(row: Row) -> Work:
-    owner, generation, seen, due, attempts, why = row
-    return Work(parse_owner(owner), generation, seen, None if due is None else _instant(due), attempts, why)
+    owner, generation, seen, due, attempts, why, claims = row
+    at = None if due is None else _instant(due)
+    return Work(parse_owner(owner), generation, seen, at, attempts, why, claims)
+
+
+async def _free_all(sql: Sql) -> None:
+    await sql.run("UPDATE work SET holder = '', claimed_until = NULL WHERE claimed_until IS NOT NULL")
+    await sql.run("DELETE FROM lease")
+
+
+async def _mark(owners: Sequence[Owner], due: datetime, why: str, sql: Sql) -> None:
+    """Mark owners in the transaction under way, and wake who looks at their platforms once it is durable."""
+    await sql.run_many(
+        "INSERT INTO work (owner, platform, workspace, generation, due, why)"
+        " SELECT owner, $2, $3, 1, $4, $5 FROM owner WHERE owner = $1"
+        " ON CONFLICT (owner) DO UPDATE SET generation = work.generation + 1, why = excluded.why,"
+        " workspace = excluded.workspace,"
+        " due = CASE WHEN work.due < excluded.due THEN work.due ELSE excluded.due END",
+        sorted((str(owner), owner.platform, owner.workspace, _microseconds(due), why) for owner in owners),
+    )
+    for platform in sorted({owner.platform for owner in owners}):
+        await sql.tell(f"{MARKED}{platform}")
 
 
 async def _journal_key(sql: Sql) -> bytes:
@@ -558,6 +661,11 @@ async def _journal_key(sql: Sql) -> bytes:
 async def _meta(name: str, sql: Sql) -> str:
     rows = await sql.run("SELECT value FROM meta WHERE name = $1", name)
     return rows[0][0] if rows else ""
+
+
+async def _read_head(sql: Sql) -> Head | None:
+    rows = await sql.run("SELECT commit_id, at, directory, settings FROM head")
+    return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
 
 
 async def _read_platforms(sql: Sql) -> set[str]:
@@ -668,6 +776,10 @@ def _status_values(status: Status) -> Row:
         status.waits,
         canonical.encode(status.remarks),
     )
+
+
+def _microseconds_of(seconds: float) -> int:
+    return int(seconds * 1_000_000)
 
 
 def _microseconds(at: datetime) -> int:

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -91,8 +91,8 @@ class _Sql:
     async def now(self) -> int:
         return time.time_ns() // 1000
 
-    async def tell(self) -> None:
-        """SQLite counts every write."""
+    async def tell(self, topic: str = "") -> None:
+        """SQLite counts every write, and one process alone looks after things."""
 
 
 def _run(job: Job[T], connection: sqlite3.Connection) -> T:
@@ -108,6 +108,8 @@ def _run(job: Job[T], connection: sqlite3.Connection) -> T:
 
 class SqliteEngine:
     """Implements `database.Engine`: two connections and their threads, and a lock file beside them."""
+
+    distributed = False
 
     def __init__(self, path: Path) -> None:
         """Open the file, make it where there is none, and bring its tables up to date. Raises StoreError."""
@@ -168,6 +170,13 @@ class SqliteEngine:
         """
         self._check_open()
         return await asyncio.wrap_future(self._writer.submit(self._data_version))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Nobody else tells anything."""
+
+    async def sharing(self) -> int:
+        """How many processes have the hold: this one, if any."""
+        return 1
 
     def _data_version(self) -> int:
         try:
