@@ -119,6 +119,7 @@ class CountedEngine:
     def __init__(self, inner: Engine, busy: Busy) -> None:
         self.inner = inner
         self.writer = inner.writer
+        self.distributed = inner.distributed
         self._busy = busy
 
     def submit(self, job: Job[T]) -> Future[T]:
@@ -141,6 +142,12 @@ class CountedEngine:
 
     async def written_elsewhere(self) -> int:
         return await self._busy.counted(self.inner.written_elsewhere())
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        self.inner.hear(heard)
+
+    async def sharing(self) -> int:
+        return await self._busy.counted(self.inner.sharing())
 
     async def close(self) -> None:
         await self.inner.close()

@@ -18,7 +18,6 @@ from hanse.platforms.memory import MemoryPlatform
 from hanse.platforms.memory.platform import VENDOR as IN_MEMORY
 from hanse.ports.platform import PlatformIdentity, Scope
 from hanse.ports.transport import Transport
-from hanse.transport.http import Http
 
 TAGS = ("environment=prod",)
 """Of each space, to begin with."""
@@ -36,7 +35,7 @@ class Platform(MemoryPlatform):
 
     async def observe(self, scope: Scope) -> Observation:
         """What is wanted is there."""
-        found = {find: (_native(find),) for find in scope.finds}
+        found: dict[Find, tuple[Native, ...]] = {find: (_native(find),) for find in scope.finds}
         resources: dict[Owner, list[Resource]] = {}
         for wanted in scope.wanted:
             resources.setdefault(wanted.owner, []).append(self._seen(wanted, found))
@@ -66,15 +65,7 @@ def _native(find: Find) -> Native:
     return Native(find.kind, str(name), name)
 
 
-class _Nobody:
-    """Nobody is called."""
-
-
-VENDOR = replace(
-    IN_MEMORY,
-    connect=lambda credential: Http(credential.endpoint, _Nobody()),
-    platform=Platform,  # type: ignore[arg-type]
-)
+VENDOR = replace(IN_MEMORY, platform=Platform)
 
 if __name__ == "__main__":
     main.VENDORS["memory"] = "bench.remembering_vendor"

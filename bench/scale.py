@@ -1,7 +1,7 @@
-"""Many projects on twenty simulated clouds, by one process of Hanse and by two, over a PostgreSQL that waits for its disk.
+"""Many projects on twenty simulated clouds, by one process of Hanse and by two, over PostgreSQL.
 
 The clouds take 50 ms for a call and 20 writes a second each, which no engine can pass: its share is what is told. They
-live in a process of their own (`bench.simulated`), PostgreSQL in others, and all share the machine with what is measured.
+live in a process of their own (`bench.simulated`), PostgreSQL in others; all share the machine with what is measured.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
-from tests import postgresql_server
-from tests.postgresql_server import PostgresqlServer
 
+from bench import database
+from bench.database import Database, most_mib, processor
 from bench.report import Row
 from bench.simulated import PEOPLE, WRITES_PER_SECOND, Counts, Running, simulated
 from hanse import git
 
+PROJECTS = 10_000
 CLOUDS = 20
 PER_WORKSPACE = 20
 WRITES_PER_PROJECT = 5
@@ -125,7 +125,7 @@ class Phase:
 class Bench:
     """One organisation, its store, its clouds, and the processes that keep it in force."""
 
-    def __init__(self, folder: Path, server: PostgresqlServer, clouds: Running, projects: int) -> None:
+    def __init__(self, folder: Path, server: Database, clouds: Running, projects: int) -> None:
         self.folder = folder
         self.server = server
         self.clouds = clouds
@@ -164,8 +164,6 @@ class Bench:
             log = self.folder / f"log-{len(list(self.folder.glob('log-*')))}-{number}"
             with log.open("wb") as output:
                 command = self.command(COMMAND, "--log", "json")
-                if os.environ.get("BENCH_PROFILE"):
-                    command[1:1] = ["-m", "cProfile", "-o", f"{os.environ['BENCH_PROFILE']}-{log.name}"]
                 started.append((subprocess.Popen(command, stdout=output, stderr=output), log))
         self.processes = [psutil.Process(process.pid) for process, _ in started]
         self.logs = [log for _, log in started]
@@ -182,19 +180,11 @@ class Bench:
     def note_memory(self) -> None:
         """What each process had at most, by the system's own count."""
         for process in self.processes:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-            self.most_mib = max(self.most_mib, int(peak) / 1024)
+            self.most_mib = max(self.most_mib, most_mib(process))
 
     def processor(self) -> float:
         """Seconds of processors that these processes took."""
-        return sum(_processor(process) for process in self.processes)
-
-    def database(self) -> float:
-        """Seconds of processors that PostgreSQL took, with what ended."""
-        pid = int((self.server.data / "postmaster.pid").read_text().split()[0])
-        main = psutil.Process(pid)
-        return _processor(main) + sum(_processor(child) for child in main.children())
+        return sum(map(processor, self.processes))
 
     def swept(self) -> set[str]:
         """The platforms that these processes say they swept."""
@@ -207,14 +197,14 @@ class Bench:
 
     def holds(self, owners: int) -> bool:
         """Whether so many owners are accepted, and all of them hold."""
-        sql = "SELECT count(*), count(*) FILTER (WHERE applied = intent AND waits = '') FROM owner WHERE owner LIKE '%/p%'"
-        there, held = self.server.do(sql, address=self.store)[0]
+        sql = "SELECT count(*), count(CASE WHEN applied = intent AND waits = '' THEN 1 END) FROM owner"
+        there, held = self.server.ask(self.store, f"{sql} WHERE owner LIKE '%/p%'")[0]
         return bool(there == held == owners)
 
     def measure(self, what: Callable[[], Any], until: Callable[[], bool], every: float = 0.5) -> Phase:
         """What it takes until that is so."""
         _, cloud = self.clouds.counts(anew=True)
-        ours, database = self.processor(), self.database()
+        ours, database = self.processor(), self.server.processor()
         what()
         began = time.monotonic()
         while not until():
@@ -222,32 +212,22 @@ class Bench:
             time.sleep(every)
         wall = time.monotonic() - began
         counts, now = self.clouds.counts()
-        return Phase(wall, counts, self.processor() - ours, self.database() - database, now - cloud)
+        return Phase(wall, counts, self.processor() - ours, self.server.processor() - database, now - cloud)
 
     def change(self, files: dict[str, bytes]) -> None:
         """Commit it."""
         git.commit(self.repository, files, "a change", AUTHOR)
 
 
-def _processor(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system + times.children_user + times.children_system)
-
-
 async def run(tell: Tell, *, quick: bool) -> list[Row]:
     """Measure it by one process and by two."""
-    return await asyncio.to_thread(_run, tell, 400 if quick else 10_000)
+    return await asyncio.to_thread(_run, tell, 400 if quick else PROJECTS)
 
 
 def _run(tell: Tell, projects: int) -> list[Row]:
     rows: list[Row] = []
     processes = PROCESSES if COMMAND == "worker" else (1,)
-    with postgresql_server.start() as server:
-        server.stop()
-        server.start("fsync=on", "shared_buffers=128MB", "autovacuum=on")
+    with database.started() as server:
         for number in processes:
             with tempfile.TemporaryDirectory(prefix="hanse-bench-") as folder, simulated(CLOUDS) as clouds:
                 rows += _measure(tell, Bench(Path(folder), server, clouds, projects), number)
@@ -271,22 +251,19 @@ def _measure(tell: Tell, bench: Bench, processes: int) -> list[Row]:
         time.sleep(2)
         tell(f"{by}: one change")
         one = bench.measure(lambda: bench.change(project(7, "test")), _wrote(bench, 1, projects), 0.05)
-        some = [number * 100 for number in range(projects // 100)]
-        many = {
-            path: data
-            for number in some
-            for path, data in project(number + number // 100 % CLOUDS, "test").items()
-        }
+        some = [number * 100 + number % CLOUDS for number in range(projects // 100)]
+        many = {path: data for number in some for path, data in project(number, "test").items()}
         tell(f"{by}: {len(some)} changes")
         mass = bench.measure(lambda: bench.change(many), _wrote(bench, len(some), projects), 0.2)
+    limit = SHARE if projects >= PROJECTS else None
     share = first.writes / (first.writing * CLOUDS * WRITES_PER_SECOND)
     things = projects * WRITES_PER_PROJECT
     return [
         Row(
             f"{by}: from nothing, share of the clouds' limit", f"{first.writes / first.writing:,.0f} writes a second",
-            f"{CLOUDS * WRITES_PER_SECOND:,.0f} (the limit)", share, SHARE, at_least=True,
-            note=f"{first.wall:.0f} s from the commit until all holds, {first.writing:.0f} s of them from the first write "
-            f"to the last; {first.calls / things:.2f} calls per thing, {first.refused} answered 429; "
+            f"{CLOUDS * WRITES_PER_SECOND:,.0f} (the limit)", share, limit, at_least=True,
+            note=f"{first.wall:.0f} s from the commit until all holds, {first.writing:.0f} s of them from the first "
+            f"write to the last; {first.calls / things:.2f} calls per thing, {first.refused} answered 429; "
             f"processors: {first.processors()}, of ours {1000 * first.processor / things:.2f} ms a write",
         ),
         Row(

@@ -1,6 +1,6 @@
 """Simulated clouds for many processes at once: `python -m bench.simulated 20` is a process that answers for 20 of them.
 
-Each is the cloud in memory behind HTTP, below a path of its own: `http://127.0.0.1:PORT/c7/spaces`. Each call takes 50 ms.
+Each is the cloud in memory behind HTTP, below a path of its own: `http://127.0.0.1:PORT/c7/spaces`. A call takes 50 ms.
 Beyond 20 writes a second, with a second's worth at once after a rest, a cloud answers 429 and when to come again.
 As most clouds, they tell nobody what changes.
 
@@ -173,7 +173,8 @@ class _Connection(asyncio.Protocol):
                 return
             body = self._data[end + 4 : end + 4 + length]
             self._data = self._data[end + 4 + length :]
-            self._answer(*line.split(" ")[:2], body)
+            method, target, _ = line.split(" ")
+            self._answer(method, target, body)
 
     def _answer(self, method: str, target: str, body: bytes) -> None:
         path, _, query = target.partition("?")
@@ -219,7 +220,7 @@ class Running:
 
     def counts(self, *, anew: bool = False) -> tuple[list[Counts], float]:
         """Of each cloud, and the seconds of processors that the process took so far."""
-        with urllib.request.urlopen(f"{self.address}/{'reset' if anew else 'stats'}") as reply:
+        with urllib.request.urlopen(f"{self.address}/{'reset' if anew else 'stats'}") as reply:  # noqa: S310 (our own)
             told = json.load(reply)
         return [Counts(**counts) for counts in told["clouds"]], told["processor"]
 

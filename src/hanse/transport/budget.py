@@ -129,9 +129,8 @@ class RateBudget:
 
     async def _turn(self) -> None:
         """Wait until this call may go: not within a pause, and not faster than the rate."""
-        async with (
-            self._gate
-        ):  # one after the other: if all waited for the clock, each turn would wake all of them
+        # One after the other: if all waited for the clock, each turn would wake all of them.
+        async with self._gate:
             drawn = await self._drawn_turn()
             while True:
                 now = self._clock()
