@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -30,7 +28,6 @@ BUSY_SECONDS = 10.0
 """How long a write waits for another process that is writing; each transaction is short."""
 _GROUP = 256
 """Writes that share a commit at most, so that the first of them does not wait for ever more."""
-_PLACE = re.compile(r"\$(\d+)")
 _IN_LIST = 500
 """Values of one IN list; SQLite's least limit is 999."""
 
@@ -57,11 +54,11 @@ class Statements:
 
     def run(self, statement: str, *values: object) -> list[Row]:
         """Run one statement; its rows."""
-        return self._connection.execute(_numbered(statement), values).fetchall()
+        return self._connection.execute(statement, _named(values)).fetchall()
 
     def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement once for each row of values."""
-        self._connection.executemany(_numbered(statement), rows)
+        self._connection.executemany(statement, map(_named, rows))
 
     def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
         """Run a query that ends in a column, where that has one of these values; its rows in no order."""
@@ -279,10 +276,8 @@ _EXPLAINED = (
 )
 
 
-@lru_cache(maxsize=256)
-def _numbered(statement: str) -> str:
-    """The statement with places as SQLite counts them; it would take `$1` for a name."""
-    return _PLACE.sub(r"?\1", statement)
+def _named(values: Sequence[object]) -> dict[str, object]:
+    return {str(number): value for number, value in enumerate(values, 1)}
 
 
 def _prepare(path: Path) -> None:
