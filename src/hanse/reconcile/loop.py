@@ -20,13 +20,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from hanse.apply import Result
-from hanse.desired.intent import Directory, Intent
-from hanse.model import NotYet, Outcome, Owner, Refused, Step, Tenant, WorkspaceOn
-from hanse.plan import Plan
+from hanse.model import Outcome, Owner, Step, Tenant, WorkspaceOn
 from hanse.plan.fights import FIGHT, WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
 from hanse.ports.store import ANY_NUMBER, MARKED, SWEEP, OwnerRow, StoreError, Work
 from hanse.ports.transport import PASS_ID
+from hanse.reconcile.looks import BOUNDARY, backoff, next_edge, next_looks
 from hanse.reconcile.news import (
     Away,
     Back,
@@ -59,8 +58,6 @@ HELD_SECONDS = 0.1
 CALM_SECONDS, LONGEST_CALM_SECONDS = 0.5, 10.0
 """After a look that hints brought for nothing, until they bring the next one: as long as it took, so that whoever
 changes what is no business of ours has half of our time at most."""
-BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Between looks at what waits, by their number."""
 LONGEST_REST_SECONDS = 60.0
 """How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
@@ -74,7 +71,6 @@ SHARE = 20
 many leaves room for the others."""
 TOLD_OWNERS = 20
 """Of a pass that begins, so many owners are named."""
-BOUNDARY = "a grant begins or ends, or a fight is over"
 
 
 async def _keep(platform: Platform) -> None:
@@ -391,7 +387,7 @@ class _Keeper:
                 self.loop.told(Failed(f"{self.name}: {what}", *_words(error)))
             world = self.loop.force.world
             failures = failures + 1 if world.now() - began < HEALTHY else 1
-            await world.sleep(min(_backoff(failures - 1), LONGEST_REST_SECONDS))
+            await world.sleep(min(backoff(failures - 1), LONGEST_REST_SECONDS))
 
     # Hints
 
@@ -459,7 +455,7 @@ class _Keeper:
             took = (world.now() - began).total_seconds() if not failures else 0.0
             rest = min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS)
             await world.sleep(rest)
-            pause = min(self.loop.sweep_seconds, _backoff(failures)) if failures else self.loop.sweep_seconds
+            pause = min(self.loop.sweep_seconds, backoff(failures)) if failures else self.loop.sweep_seconds
             await self.loop.until(self._sweep_now, pause - rest)
 
     async def _sweep_once(self) -> bool:
@@ -642,7 +638,7 @@ class _Keeper:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
         if is_there and not run.stopped:
             self._taken -= {owner for owner, plan in converged.after.plans.items() if not plan.steps}
-            await world.store.looked(looks := _next_looks(world, batch, rows, first, converged))
+            await world.store.looked(looks := next_looks(world, batch, rows, first, converged))
             self._tell_settled(run, batch, first, converged, looks)
 
     def _tell_settled(
@@ -715,7 +711,7 @@ class _Keeper:
         if error is None:
             self._failures, self._rests_until = 0, None
         elif not self._rest_left(now):  # else several looks fail by one cause
-            pause = min(_backoff(self._failures), LONGEST_REST_SECONDS)
+            pause = min(backoff(self._failures), LONGEST_REST_SECONDS)
             self._rests_until = now + timedelta(seconds=pause)
             self._failures += 1
 
@@ -742,62 +738,6 @@ async def until(event: asyncio.Event, seconds: float, sleep: Callable[[float], A
             wait.cancel()
 
 
-def next_edge(intent: Intent, directory: Directory, after: datetime) -> datetime | None:
-    """When the next grant that gives somebody something begins or ends; None: nothing more will."""
-    if intent.left_at:
-        return None
-    edges = (
-        edge
-        for term in intent.grants
-        for edge in (term.start, term.end)
-        if edge is not None and edge > after and directory.members(term.subject_kind, term.subject)
-    )
-    return min(edges, default=None)
-
-
-def _next_looks(
-    world: World, batch: Sequence[Work], rows: Sequence[OwnerRow], first: Survey, converged: Converged
-) -> list[Work]:
-    """When to look at each of these owners again, and why."""
-    now = world.now()
-    looks: list[Work] = []
-    intents = {row.owner: row.accepted.intent for row in rows}
-    asked = _asked(converged.result)
-    for work in batch:
-        owner = work.owner
-        if owner not in intents or owner in converged.gone:
-            continue
-        incomplete = any(converged.after.observations[owner.platform].incomplete)
-        waits = owner in asked or incomplete or _goes_on(converged.after.plans[owner], converged.result)
-        attempts = work.attempts + 1 if waits else 0
-        times = [
-            # Not after the instant of now: what began or ended during the look was not looked at.
-            next_edge(intents[owner], world.directory, first.compiled_at[owner.platform]),
-            world.fights.next_look(owner, now),
-        ]
-        if waits:
-            times.append(now + timedelta(seconds=max(asked.get(owner, 0.0), _backoff(work.attempts))))
-        due = min((time for time in times if time is not None), default=None)
-        why = "it is tried again" if waits else BOUNDARY
-        looks.append(replace(work, due=due, attempts=attempts, why=why))
-    return looks
-
-
-def _asked(result: Result) -> dict[Owner, float]:
-    """By owner, after how many seconds a platform asked to be tried again."""
-    asked: dict[Owner, float] = {}
-    for step, outcome in result.outcomes:
-        if isinstance(outcome, NotYet):
-            asked[step.owner] = max(asked.get(step.owner, 0.0), outcome.retry_after)
-    return asked
-
-
-def _goes_on(plan: Plan, result: Result) -> bool:
-    """Whether trying again may help: something is left that was not refused, and hangs on nothing that was."""
-    refused = {step.key for step, outcome in result.outcomes if isinstance(outcome, Refused)}
-    return any(step.key not in refused and refused.isdisjoint(step.needs) for step in plan.steps)
-
-
 def _only(seen: Survey, owners: Collection[Owner]) -> Survey:
     """What was seen of these owners."""
     return replace_fields(
@@ -805,10 +745,6 @@ def _only(seen: Survey, owners: Collection[Owner]) -> Survey:
         rows={owner: seen.rows[owner] for owner in owners},
         plans={owner: seen.plans[owner] for owner in owners if owner in seen.plans},
     )
-
-
-def _backoff(attempts: int) -> float:
-    return BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS) - 1)]
 
 
 def _first(error: BaseException) -> BaseException:

@@ -148,7 +148,7 @@ class RateBudget:
             return None
         if not self._drawn:
             rate = self._rate
-            count = max(1, min(self.waiting, int(rate * DRAWN_SECONDS)))
+            count = max(1, int(rate * DRAWN_SECONDS)) if self.waiting > 1 else 1
             try:
                 wait = await self._draw(count, rate)
             except StoreError:
