@@ -158,9 +158,13 @@ def open_writing(location: str) -> Writing:
 
 def open_cache(source: Source) -> Index:
     """What earlier checks of a repository remembered."""
+    return _index("validate", source.top)
+
+
+def _index(use: str, of: str) -> Index:
     from hanse.store.cache import Cache  # noqa: PLC0415
 
-    return Cache.open(_cache_folder() / "validate", source.top, _program())
+    return Cache.open(_cache_folder() / use, of, _program())
 
 
 def _program() -> str:
@@ -245,6 +249,7 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
             root,
             let_go=let_go,
             traffic=traffic,
+            open_index=lambda: _index("serve", f"{home} {kept}"),
         )
     finally:
         for _, transport in connected:
