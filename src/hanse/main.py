@@ -179,9 +179,13 @@ def open_writing(location: str) -> Writing:
 
 def open_cache(source: Source) -> Index:
     """What earlier checks of a repository remembered."""
+    return _index("validate", source.top)
+
+
+def _index(use: str, of: str) -> Index:
     from hanse.store.cache import Cache  # noqa: PLC0415
 
-    return Cache.open(_cache_folder() / "validate", source.top, _program())
+    return Cache.open(_cache_folder() / use, of, _program())
 
 
 def _program() -> str:
@@ -275,7 +279,8 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
     root = TrustRoot(
         *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
-    store = open_store(database or _home_of_store(config, folder))
+    kept = database or _home_of_store(config, folder)
+    store = open_store(kept)
     connected: list[tuple[Platform, Transport]] = []
     traffic = Traffic()
 
@@ -306,6 +311,7 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
             root,
             let_go=let_go,
             traffic=traffic,
+            open_index=lambda: _index("serve", f"{home} {kept}"),
         )
     finally:
         for _, transport in connected:

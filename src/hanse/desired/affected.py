@@ -142,10 +142,10 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
     what those mentioned that are gone or changed.
     """
     grants = {name for name in changed if name.startswith(_ON_SCOPES)}
-    scopes = _scopes(grants, graph)
-    if any(map(is_everywhere, changed)) or None in scopes:
+    on = scopes(grants, graph)
+    if any(map(is_everywhere, changed)) or None in on:
         return None
-    changed = {*changed, *filter(None, scopes), *_renamed(grants, graph), *_known_by_changed(changed, graph)}
+    changed = {*changed, *filter(None, on), *_renamed(grants, graph), *_known_by_changed(changed, graph)}
     changed.update(_namesakes(changed, graph))
     found, wave = set(changed), set(changed)
     wave |= _revoking(changed, graph)
@@ -155,7 +155,7 @@ def affected(changed: Collection[str], graph: Graph, most: int) -> frozenset[str
         reached = graph.mentioning(carrying)
         reached |= graph.mentioning({_scope(name) for name in wave if name.startswith("Project ")})
         reached |= set(
-            filter(None, _scopes({name for name in wave | reached if name.startswith(_ON_SCOPES)}, graph))
+            filter(None, scopes({name for name in wave | reached if name.startswith(_ON_SCOPES)}, graph))
         )
         if any(map(is_definition, wave)):
             reached |= {name for name in graph.mentioning({_TRUST}) if name.startswith("Organization ")}
@@ -188,7 +188,7 @@ def _namesakes(changed: Collection[str], graph: Graph) -> Iterator[str]:
                 yield f"{home.replace('Workspace', 'Project', 1)}/{project}"
 
 
-def _scopes(grants: Collection[str], graph: Graph) -> set[str | None]:
+def scopes(grants: Collection[str], graph: Graph) -> set[str | None]:
     """The documents that some grants and revocations are on; None for the organisation."""
     found: set[str | None] = set()
     for word in graph.mentioned(grants) if grants else ():

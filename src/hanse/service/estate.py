@@ -14,7 +14,7 @@ from hanse.desired.vocabulary import Vocabulary
 from hanse.model import Personal
 from hanse.ports.platform import Credential, Platform, PlatformUnavailable, Vendor
 from hanse.ports.source import NO_ROOT, Source, TrustRoot
-from hanse.ports.store import Store
+from hanse.ports.store import Index, Store
 from hanse.ports.transport import Traffic
 from hanse.ports.writer import Writer
 
@@ -77,6 +77,8 @@ class Estate:
     """Closes what `connect` opened for a platform that is not used any more; at the end all are closed."""
     traffic: Traffic = field(default_factory=Traffic)
     """What goes to the platforms that `connect` made."""
+    open_index: Callable[[], Index] | None = None
+    """What a server remembers of the commit it judged last: a cache."""
 
     @property
     def who(self) -> Personal:

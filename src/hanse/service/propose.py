@@ -20,6 +20,7 @@ from hanse.model import Approval, Owner
 from hanse.ports.store import Head, OwnerRow
 from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble
+from hanse.service.ground import Ground
 from hanse.service.trust import summary, told_refusals, untrusted
 from hanse.service.validate import Checked, check_commit
 
@@ -37,7 +38,7 @@ class Proposal:
     diagnostics: list[Diagnostic]
     acceptance: Acceptance | None
     rows: dict[Owner, OwnerRow]
-    """All owners as they would be accepted."""
+    """All owners as they would be accepted; judged from a ground, those alone that were looked at."""
     directory: Directory
     settings: Settings | None
     """None where nothing is accepted and nothing can be."""
@@ -70,19 +71,31 @@ class Proposal:
         return digest(self.directory)
 
 
-async def propose(estate: Estate, commit: str = "") -> Proposal:
-    """Judge a commit, by default the branch's head. Raises SourceError, StoreError and Trouble."""
+async def propose(estate: Estate, commit: str = "", ground: Ground | None = None) -> Proposal:
+    """Judge a commit, by default the branch's head. Raises SourceError, StoreError and Trouble.
+
+    With a ground, only what changed since is looked at where that is enough, and `rows` has no others.
+    """
     branch = estate.config.repository.branch if estate.config.repository else ""
     if not commit:
         estate.source.fetch(branch)
         commit = estate.source.head(branch)
     now = estate.now()
     head = await estate.store.head()
-    rows = {row.owner: row async for row in estate.store.owners()}
     approvals = await estate.store.approvals(now)
     directory, settings = await accepted_state(estate.store, head)
     revocations = await estate.store.revocations()
     restored = await estate.store.restored()
+    refusals = await untrusted(estate, commit, head, directory, settings)
+    if ground and head and settings and not refusals and not revocations:
+        known = await ground.judge(estate, commit, head, directory, settings, approvals, now)
+        if known:
+            acceptance, rows = known.acceptance, _as_accepted(known.rows, known.acceptance)
+            told = known.checked.diagnostics
+            return Proposal(
+                commit, head, known.checked, told, acceptance, rows, directory, settings, approvals
+            )
+    rows = {row.owner: row async for row in estate.store.owners()}
 
     def as_accepted(found: list[Diagnostic], acceptance: Acceptance | None) -> Proposal:
         """What was accepted last stands, less what was revoked since."""
@@ -97,10 +110,13 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
             commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked, restored
         )
 
-    refusals = await untrusted(estate, commit, head, directory, settings)
     if refusals:
         return as_accepted(told_refusals(refusals), Acceptance(commit, directory, refused=summary(refusals)))
-    checked = await check_commit(estate.source, estate.language, commit, now, estate.store)
+    checked = (
+        await ground.check(estate, commit, now)
+        if ground
+        else await check_commit(estate.source, estate.language, commit, now, estate.store)
+    )
     if not checked.is_sound or checked.settings is None:
         return as_accepted(checked.diagnostics, None)
     if settings is not None and settings.organization.name != checked.settings.organization.name:
@@ -128,10 +144,9 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
     if acceptance.refused:
         return as_accepted(told, acceptance)
     revoked = revoked_grants(checked.intents.values(), revocations) | checked.manifest.revoked.keys()
-    for owner, accepted in acceptance.changed.items():
-        rows[owner] = (
-            OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
-        )
+    rows = _as_accepted(rows, acceptance)
+    if ground and not revocations:
+        ground.stand(commit, checked, acceptance, rows)
     return Proposal(
         commit,
         head,
@@ -145,6 +160,15 @@ async def propose(estate: Estate, commit: str = "") -> Proposal:
         revoked,
         restored,
     )
+
+
+def _as_accepted(rows: Mapping[Owner, OwnerRow], acceptance: Acceptance) -> dict[Owner, OwnerRow]:
+    """The rows, with what is to be accepted of those that change."""
+    changed = {
+        owner: OwnerRow(owner, accepted, rows[owner].status) if owner in rows else OwnerRow(owner, accepted)
+        for owner, accepted in acceptance.changed.items()
+    }
+    return {**rows, **changed}
 
 
 def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation]) -> frozenset[str]:

@@ -35,6 +35,7 @@ from hanse.reconcile.news import Failed, Item, News
 from hanse.service.accepted import accepted_state
 from hanse.service.conditions import Conditions
 from hanse.service.estate import Estate, Trouble
+from hanse.service.ground import Ground
 from hanse.service.propose import Proposal, accept, propose, revoked_grants
 from hanse.service.revoke import words, write_revocations
 from hanse.service.tidy import tidy
@@ -144,6 +145,7 @@ class Serving:
         self._platforms: dict[str, Platform] = {}
         self._connected: dict[str, PlatformSettings] = {}
         self._revoked: frozenset[str] = frozenset()
+        self._ground = Ground()
         self._commit = ""
         """The head of the branch, once it was read."""
         self._revocations: tuple[Revocation, ...] = ()
@@ -494,7 +496,7 @@ class Serving:
             return state
         try:
             # In a thread with a loop of its own: to read and judge a large organisation takes seconds.
-            proposal = await asyncio.to_thread(lambda: asyncio.run(propose(estate, commit)))
+            proposal = await asyncio.to_thread(lambda: asyncio.run(propose(estate, commit, self._ground)))
         except Trouble as error:
             self._told(Failed(f"commit {commit[:8]}", str(error), error.advice))
             self._judged = inputs

@@ -29,6 +29,7 @@ from hanse.desired.affected import (
     mentions,
     name_of,
     needed,
+    scopes,
     turns,
 )
 from hanse.desired.compiled import UNKNOWN_EXTERNAL_ID
@@ -92,6 +93,39 @@ async def check_again(
         return await look.at_all()
 
 
+async def check_all(source: Source, language: Language, commit: str, now: datetime, index: Index) -> Checked:
+    """Check all of a commit, and make the index anew. Raises SourceError."""
+    with without_looking_for_garbage():
+        return await _Look(source, language, commit, now, index).at_all()
+
+
+async def changed_projects(
+    source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
+) -> set[tuple[str, str]] | None:
+    """The projects that all changes are of, or of grants on them, by workspace and name.
+
+    None where anything else may have changed what is wanted of anybody, where a grant is revoked by the manifest, or
+    where the index is not of the earlier commit. Raises SourceError and StoreError.
+    """
+    look = _Look(source, language, commit, now, index)
+    with index.transaction():
+        last = index.remembered(look.mark)
+        if last is None or {last.commit, index.commit(look.mark)} != {since} or index.declared("Revocation"):
+            return None
+        changed = await look.changed(since)
+        if changed.links or _zones(changed, index):
+            return None
+    names = changed.names | changed.touched
+    if not names or not all(name.startswith(("Project ", "Grant ")) for name in names):
+        return None
+    grants = {name for name in names if name.startswith("Grant ")}
+    found: set[str | None] = {*(names - grants), *scopes(grants, _Memory([*changed.noted, *changed.before]))}
+    if not all(name is not None and name.startswith("Project ") for name in found):
+        return None
+    parts = [name.removeprefix("Project ").partition("/") for name in found if name]
+    return {(workspace, project) for workspace, _, project in parts}
+
+
 def check_worktree_since(source: Source, language: Language, since: str, now: datetime) -> Checked:
     """Check what of the working tree may be another since a commit. Raises SourceError.
 
@@ -149,11 +183,11 @@ class _Look:
         self._commit = commit
         self._now = now
         self._index = index
-        self._mark = f"{language.vocabulary.mark.decode()}/{VERSION}"
+        self.mark = f"{language.vocabulary.mark.decode()}/{VERSION}"
 
     async def again(self) -> Checked:
         """Look at what is affected since the last sound commit. Raises _AllError where that cannot be."""
-        last = self._index.remembered(self._mark)
+        last = self._index.remembered(self.mark)
         if last is None or not last.at <= self._now < last.at + timedelta(days=MOST_DAYS):
             raise _AllError
         try:
@@ -180,7 +214,7 @@ class _Look:
 
     def _remember(self, checked: Checked) -> None:
         if checked.is_sound and len(checked.diagnostics) <= MOST_FINDINGS:
-            self._index.remember(self._mark, Remembered(self._commit, self._now, tuple(checked.diagnostics)))
+            self._index.remember(self.mark, Remembered(self._commit, self._now, tuple(checked.diagnostics)))
 
     async def at_some(self, asked: _Changed, turning: Collection[str] = ()) -> tuple[Checked, _Selection]:
         """Look at what is affected alone, and move the index. Raises _AllError where that cannot be.
@@ -188,7 +222,7 @@ class _Look:
         What mentions any of `turning` counts as changed.
         """
         index = self._index
-        known = index.commit(self._mark)
+        known = index.commit(self.mark)
         if not known:
             raise _AllError
         try:
@@ -257,7 +291,7 @@ class _Look:
         def fill() -> None:
             self._index.reopen()
             with suppress(StoreError), self._index.transaction():
-                self._index.fill(self._commit, self._mark, _all_noted(loaded, files.blobs))
+                self._index.fill(self._commit, self.mark, _all_noted(loaded, files.blobs))
             self._index.close()  # which takes long where much was written
 
         self._index.close()
