@@ -223,6 +223,7 @@ async def test_what_nothing_needs_any_more_goes_while_it_serves(clocked: World) 
         contents, parsed = await kept("blob", "digest"), await kept("parsed", "blob_id")
         clocked.commit(MORE)
         await serve.until(lambda: clocked.members("shop-new-admin") == {"u-5"}, 20)
+        await clocked.plan()  # keeps what it parses
         clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL, "shop/new.yaml": None, manifest.SEA_FILE: None})
         await serve.until(lambda: clocked.members("shop-new-admin") == set(), 20)
         await clocked.plan()  # reads who decided

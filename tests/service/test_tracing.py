@@ -23,6 +23,12 @@ from service.world import SECRET, World
 
 __all__ = ["bare"]
 
+# OpenTelemetry's exporter leaves its connection to whoever looks for garbage.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @dataclass
 class Receiver:

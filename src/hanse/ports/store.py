@@ -440,6 +440,10 @@ class Store(Protocol):
         """By platform, how much there is to be looked at. Cheap enough to be asked every few seconds."""
         ...
 
+    async def changes(self) -> int:
+        """How often something was accepted, approved or revoked: another number where what stands may be another."""
+        ...
+
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something. Cheap."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
@@ -47,6 +47,8 @@ PASSES = 4
 """Looks under way at once on one platform."""
 BATCH = 200
 """Owners of one look, where they are read one by one."""
+SWEEPS = 4
+"""Sweeps under way at once, over all platforms: each holds all that it compares. Of a platform that is away, beside."""
 COLLECT_SECONDS = 0.02
 """How long hints are collected: one change of a person is often several of the platform."""
 LISTEN_SECONDS = 5.0
@@ -119,6 +121,7 @@ class Loop:
         """Owners in a pass: nobody is in two at once."""
         self.due_since: dict[Owner, datetime] = {}
         """Owners that a look began at and none left as they shall be yet."""
+        self.sweeping = asyncio.Semaphore(SWEEPS)
         self._begun = 0
         """Passes so far."""
         self._began_at = force.world.now()
@@ -291,6 +294,8 @@ class _Keeper:
         """Whether hints and sweeps of the platform are ours."""
         self._taken: set[Owner] = set()
         """Owners of hints that came before a look under way began to read: it has them done with, if it ends well."""
+        self._taken_elsewhere = False
+        """Whether something is due that could not be claimed."""
         self._calm: dict[Owner, datetime] = {}
         """Until when hints of an owner are kept back."""
         self._hint = asyncio.Event()
@@ -374,7 +379,8 @@ class _Keeper:
             if leading is not None:
                 await _cancelled(leading)
                 self._leads = False
-                await store.lease(lease, 0.0)
+                with suppress(StoreError):  # it runs out
+                    await store.lease(lease, 0.0)
 
     async def _always(self, what: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do it, and do it again: the loop outlives a full disk, and a mistake in one platform."""
@@ -450,7 +456,9 @@ class _Keeper:
             self._sweep_now.clear()
             world = self.loop.force.world
             began = world.now()
-            failures = 0 if await self._sweep_once() else failures + 1
+            async with nullcontext() if self._away else self.loop.sweeping:
+                there = await self._sweep_once()
+            failures = 0 if there else failures + 1
             # Where a platform says all the time that anything may have happened, half of our time is enough.
             took = (world.now() - began).total_seconds() if not failures else 0.0
             rest = min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS)
@@ -496,8 +504,8 @@ class _Keeper:
             some = {
                 owner: known[owner].claims if owner in known else 0 for owner in rest[start : start + BATCH]
             }
-            ours = await world.store.take(some, CLAIM_SECONDS) - self._looked
-            part = _only(seen, ours)
+            taken = await world.store.take(some, CLAIM_SECONDS)
+            part = _only(seen, taken - self._looked)
             try:
                 await conclude_open_steps(world, part)
                 await self._left(await note(world, part, Survey(), Result()))
@@ -510,8 +518,8 @@ class _Keeper:
                         looks.append(replace(work, due=edge, why=BOUNDARY))
                 await world.store.looked(looks)
             finally:
-                await world.store.let_go(ours)
-        self._wake.set()
+                await world.store.let_go(taken)
+                self._wake.set()  # for those that could not be claimed meanwhile
 
     # Work
 
@@ -530,10 +538,12 @@ class _Keeper:
         self._clock = now
         if rest := self._rest_left(now):
             return rest
+        self._taken_elsewhere = False
         while len(self._passes) < PASSES and await self._begin_look(now):
             pass
         later = await store.next_due(self.name, now)
-        return (later - now).total_seconds() if later is not None else NAP_SECONDS
+        seconds = (later - now).total_seconds() if later is not None else NAP_SECONDS
+        return min(seconds, KEEP_SECONDS) if self._taken_elsewhere else seconds
 
     async def _begin_look(self, now: datetime) -> bool:
         """Begin a look at some of what is due; whether there was something."""
@@ -550,6 +560,7 @@ class _Keeper:
         # Ours that ran out, while the store could not be asked to keep them, may be under way still.
         batch = [work for work in batch if work.owner not in loop.busy]
         if not batch:
+            self._taken_elsewhere = due > 0
             return False
         loop.claimed(asked_at)
         owners = frozenset(work.owner for work in batch)
@@ -562,6 +573,8 @@ class _Keeper:
                 stands = await force.stands()
         except BaseException:
             loop.busy -= owners
+            with suppress(StoreError):  # they run out
+                await world.store.let_go(owners)
             raise
         if not stands:
             loop.busy -= owners

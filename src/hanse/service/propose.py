@@ -86,6 +86,8 @@ async def propose(estate: Estate, commit: str = "", ground: Ground | None = None
     directory, settings = await accepted_state(estate.store, head)
     revocations = await estate.store.revocations()
     restored = await estate.store.restored()
+    if ground:
+        ground.forget()
     refusals = await untrusted(estate, commit, head, directory, settings)
     if ground and head and settings and not refusals and not revocations:
         known = await ground.judge(estate, commit, head, directory, settings, approvals, now)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -114,6 +115,8 @@ class _Accepted:
     settings: Settings
     approvals: Mapping[str, Approval]
     revocations: tuple[Revocation, ...]
+    changes: int
+    """How often it changed until then."""
 
     def with_commit(self, commit: str) -> tuple[object, ...]:
         """All that a judgement of that commit is made of."""
@@ -137,8 +140,6 @@ class Serving:
         self._name = estate.chance(3).hex() if self._shared else ""
         self._leads = not self._shared
         """Whether git is ours to see to."""
-        self._version = -1
-        """Of what other processes wrote into the store: how far we go by it."""
         self._telling: set[asyncio.Task[None]] = set()
         self._loop: Loop | None = None
         self._stopped = False
@@ -195,7 +196,6 @@ class Serving:
         await estate.store.hold(shared=self._shared)
         self._waits = "what is accepted"
         estate.traffic.listeners.append(self._called)
-        self._version = await estate.store.written_elsewhere()
         state = await self._accepted()
         self._revoked = await self._revoked_of_rows(state)
         self._loop = loop = Loop(
@@ -280,14 +280,16 @@ class Serving:
         self._leads = await store.lease(GIT, CLAIM_SECONDS)
         if self._leads and not led:
             self._told(Leads())
+            # Others may have accepted what was not judged here.
+            self._commit, self._judged, self._ground = "", (), Ground()
             self._changed.set()
         processes = await store.sharing()
         for budget in self._estate.traffic.budgets.values():
             budget.share(processes)
 
-    async def _stands(self) -> bool:
-        """Whether we go by all that other processes wrote."""
-        stands = not self._shared or await self._estate.store.written_elsewhere() == self._version
+    async def _stands(self, changes: int) -> bool:
+        """Whether nothing was accepted, approved or revoked since there were so many changes."""
+        stands = not self._shared or await self._estate.store.changes() == changes
         if not stands:
             self._found.set()
         return stands
@@ -301,6 +303,7 @@ class Serving:
 
     async def _accepted(self) -> _Accepted:
         store = self._estate.store
+        changes = await store.changes()  # first: what changes while it is read is told from it
         head = await store.head()
         directory, settings = await accepted_state(store, head)
         if head is None or settings is None:
@@ -315,7 +318,7 @@ class Serving:
                 "look with `hanse plan`, run `hanse apply` once, then `hanse serve`",
             )
         approvals = await store.approvals(self._estate.now())
-        return _Accepted(head, directory, settings, approvals, tuple(await store.revocations()))
+        return _Accepted(head, directory, settings, approvals, tuple(await store.revocations()), changes)
 
     async def _revoked_of_rows(self, state: _Accepted) -> frozenset[str]:
         if not state.revocations:
@@ -345,7 +348,7 @@ class Serving:
             self._revoked,
             sleep=estate.sleep,
         )
-        return Force(world, state.head.commit, standing, self._stands, estate.let_go)
+        return Force(world, state.head.commit, standing, partial(self._stands, state.changes), estate.let_go)
 
     def _connect(self, settings: Settings) -> Mapping[str, Platform]:
         """The platforms; one whose settings are as they were stays connected as it is."""
@@ -447,8 +450,7 @@ class Serving:
                 if version != written or _since(read_at, estate.now()) >= poll_seconds:
                     now = await self._accepted()
                     if now != state:
-                        await self._use(loop, state, now, version)
-                    self._version = version
+                        await self._use(loop, state, now)
                     if self._leads:
                         await loop.tell_undeclared()
                     state, written, read_at = now, version, estate.now()
@@ -514,6 +516,8 @@ class Serving:
                 since = await self._concerned(dataclasses.replace(state, directory=now.directory), now, ())
                 await loop.mark(since, "something was approved or revoked")
             await loop.tell_undeclared()
+        if now.head.commit == commit:
+            self._ground.accepted()
         self._judged = inputs
         told = (commit, proposal.diagnostics, proposal.trips) if proposal.checked is None else ()
         if not told or told != self._refused:  # somebody revoked or approved, and it is as wrong as before
@@ -521,7 +525,7 @@ class Serving:
         self._refused = told
         return now
 
-    async def _use(self, loop: Loop, was: _Accepted, now: _Accepted, version: int) -> None:
+    async def _use(self, loop: Loop, was: _Accepted, now: _Accepted) -> None:
         """Go by what another process accepted, approved or revoked, before any commit is judged.
 
         Who accepts marks whom that concerns; whom an approval or a revocation concerns, who sees to git does.
@@ -531,11 +535,9 @@ class Serving:
             same = dataclasses.replace(was, directory=now.directory)
             owners = await self._concerned(same, now, ()) if self._leads else []
             loop.use(self._force(now))
-            self._version = version
             await loop.mark(owners, "something was approved or revoked")
             loop.wake(now.settings.platforms)
-            await loop.mark(owners, "something was approved or revoked")
-            loop.wake(now.settings.platforms)
+            self._ground = Ground()
 
     async def _concerned(self, was: _Accepted, now: _Accepted, changed: Collection[Owner]) -> list[Owner]:
         """Owners for whom something else is in force now."""

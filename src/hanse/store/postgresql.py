@@ -461,6 +461,8 @@ class PostgresqlEngine:
         async def ask() -> int:
             connection = await self._lane_connection()
             async with _lost(connection):
+                if self._shares:  # whoever else shares it must go on seeing us
+                    await self._take_hold(connection)
                 await connection.execute("SELECT 1")  # is it there still?
             await asyncio.sleep(0)  # what came with the answer is heard
             return self._heard

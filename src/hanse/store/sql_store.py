@@ -166,7 +166,7 @@ class SqlStore(WorkRows):
             await self.write_events(sql, entries)
             if concerned:
                 await mark(list(concerned), head.at, f"commit {head.commit[:8]}", sql)
-            await sql.tell()
+            await _changed(sql)
 
         await self.engine.append(write, self._entries(events, head.at), held=True)
 
@@ -247,6 +247,10 @@ class SqlStore(WorkRows):
 
     # Several processes
 
+    async def changes(self) -> int:
+        """How often something was accepted, approved or revoked."""
+        return int(await self.engine.read(partial(_meta, _CHANGES)) or 0)
+
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
         return await self.engine.written_elsewhere()
@@ -273,7 +277,7 @@ class SqlStore(WorkRows):
             await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
             await sql.run_many(views.KEEP_APPROVAL, [row])
             await self.write_events(sql, entries)
-            await sql.tell()
+            await _changed(sql)
 
         await self.engine.append(write, self._entries(events, approval.at))
 
@@ -296,7 +300,7 @@ class SqlStore(WorkRows):
 
         async def write(sql: Sql, entries: Sequence[Entry]) -> None:
             await self.write_events(sql, entries)
-            await sql.tell()
+            await _changed(sql)
 
         await self.engine.append(write, entries)
         return Revocation(canonical.digest_bytes(entries[0].body), at, event)
@@ -484,6 +488,11 @@ _KEEP_PERSONAL_OF_GIT = (
 _KEEP_META = (
     "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+_CHANGES = "changes"
+_COUNT_CHANGE = (
+    "INSERT INTO meta (name, value) VALUES ($1, '1') ON CONFLICT (name)"
+    " DO UPDATE SET value = CAST(CAST(meta.value AS bigint) + 1 AS text)"
+)
 _LAPSE = "DELETE FROM revocation WHERE digest = $1"
 _CLOSE_STEP = "DELETE FROM open_step WHERE digest = $1"
 _OWNER_ROWS = (
@@ -518,6 +527,12 @@ async def _journal_key(sql: Sql) -> bytes:
 async def _meta(name: str, sql: Sql) -> str:
     rows = await sql.run("SELECT value FROM meta WHERE name = $1", name)
     return rows[0][0] if rows else ""
+
+
+async def _changed(sql: Sql) -> None:
+    """Count a change of what is accepted, approved or revoked, and have others hear of it."""
+    await sql.run(_COUNT_CHANGE, _CHANGES)
+    await sql.tell()
 
 
 async def _read_head(sql: Sql) -> Head | None:

@@ -105,7 +105,7 @@ class RateBudget:
             finally:
                 self._under_way -= 1
                 async with self._place:
-                    self._place.notify()
+                    self._place.notify(2)  # two, for there may be more places than there were
             if reply.status not in THROTTLED:
                 self._rate = min(self.most, self._rate + self.most / RECOVERY_REPLIES)
                 return reply
