@@ -409,7 +409,11 @@ def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffi
     metered = Metered(inner, platform=platform.name, traffic=traffic)
     pace = platform.pace
     budget = RateBudget(
-        metered, pace.requests_per_second, pace.concurrency, draw=partial(store.draw, platform.name)
+        metered,
+        pace.requests_per_second,
+        pace.concurrency,
+        draw=partial(store.draw, platform.name),
+        may_write=lambda: traffic.may_write(),  # noqa: PLW0108 (whoever serves sets it later)
     )
     traffic.budgets[platform.name] = budget
     return budget

@@ -80,15 +80,6 @@ def test_one_sees_to_git_and_another_takes_over_where_it_is_gone(site: Site) -> 
     site.until(lambda: site.held() == 2)
 
 
-def test_owners_are_shared_out_among_those_who_are_there(site: Site) -> None:
-    first, second = site.start(), site.start()
-    site.projects(0, MANY)
-    site.until(lambda: site.held() == MANY)
-    assert first.said("stepped")
-    assert second.said("stepped")
-    assert site.writes == MANY * WRITES_PER_PROJECT
-
-
 def test_clocks_that_differ_by_half_a_minute_make_no_difference(site: Site) -> None:
     site.start(clock_seconds=30.0)
     site.start(clock_seconds=-30.0)
@@ -114,9 +105,9 @@ def test_a_restart_of_postgresql_in_the_middle_loses_nothing_and_does_nothing_tw
 def test_who_is_cut_off_from_the_store_leaves_its_owners_to_the_others(site: Site) -> None:
     with wire(site) as (address, cut):
         alone = site.start(database=address)
-        other = site.start()
         site.projects(0, MANY)
         site.until(lambda: bool(alone.said("stepped")))
+        other = site.start()
         cut.set()
         site.until(lambda: site.held() == MANY)
         assert other.said("stepped")

@@ -91,6 +91,8 @@ class Traffic:
 
     listeners: list[Callable[[Called], None]] = field(default_factory=list)
     """Called with each call that is over."""
+    may_write: Callable[[], bool] = lambda: True
+    """Asked right before a call that writes goes out; where it may not, the call raises NotSent."""
     budgets: dict[str, Budget] = field(default_factory=dict)
     """By platform: the one that is in use."""
 

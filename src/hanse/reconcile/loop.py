@@ -68,6 +68,8 @@ CLAIM_SECONDS = 6.0
 """How long owners under way are ours alone; whoever dies has them taken over then."""
 KEEP_SECONDS = 1.5
 """Between two times that they are kept, and between two looks whether others left something."""
+SURE_SECONDS = 1.0
+"""So long before a claim runs out nothing is written any more: a call takes some time."""
 SHARE = 20
 """Owners of one workspace that may be under way at once when the last place for a look is taken, so that one with very
 many leaves room for the others."""
@@ -257,6 +259,10 @@ class Loop:
             for run in self._passes.values() if self.shared else ():
                 if run.owners <= busy and not run.owners <= ours:
                     run.give_up()
+
+    def is_sure(self) -> bool:
+        """Whether our claims are surely ours still: by a clock that goes on while this process is stopped."""
+        return time.monotonic() - self._kept_at < CLAIM_SECONDS - SURE_SECONDS
 
     def claimed(self, asked_at: float) -> None:
         """What was asked for at that instant is ours."""

@@ -209,6 +209,7 @@ class Serving:
             return
         self._told(Began(state.head.commit, tuple(sorted(state.settings.platforms)), self._name))
         if self._shared:
+            estate.traffic.may_write = loop.is_sure
             estate.store.hear(self._heard(asyncio.get_running_loop()))
             await self._take_lead()
         try:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from hanse.ports.store import StoreError
-from hanse.ports.transport import Call, Reply, Transport
+from hanse.ports.transport import Call, NotSent, Reply, Transport
 
 THROTTLED = (429, 503)
 FIRST_PAUSE_SECONDS = 0.5
@@ -45,6 +45,7 @@ class RateBudget:
         patience: float = 60.0,
         *,
         draw: Callable[[int, float], Awaitable[float]] | None = None,
+        may_write: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -58,6 +59,7 @@ class RateBudget:
         self._least = min(per_second, SLOWEST_PER_SECOND)
         self._patience = patience
         self._draw = draw
+        self._may_write = may_write
         self._drawn: deque[float] = deque()
         """When calls may go that were drawn already."""
         self._concurrency = concurrency
@@ -101,6 +103,8 @@ class RateBudget:
             finally:
                 self.waiting -= 1
             try:
+                if call.is_write and not self._may_write():
+                    raise NotSent("it waited too long: another process may look after this by now")
                 reply = await self._inner.send(call)
             finally:
                 self._under_way -= 1
