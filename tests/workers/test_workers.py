@@ -17,6 +17,7 @@ from postgresql_server import PostgresqlServer
 from workers.site import WRITES_PER_PROJECT, Site
 
 MANY = 40
+FEW = 4
 TAKEN_OVER_SECONDS = 10.0
 
 
@@ -40,13 +41,14 @@ def test_what_a_killed_and_a_stopped_worker_left_is_finished_and_nothing_is_done
     killed.signal(signal.SIGKILL)
     stopped.signal(signal.SIGSTOP)
     site.until(lambda: site.held() == MANY)
-    assert site.writes == MANY * WRITES_PER_PROJECT
     stopped.signal(signal.SIGCONT)
     site.projects(MANY, 2)
     site.until(lambda: site.held() == MANY + 2)
     time.sleep(3)
-    assert site.writes == (MANY + 2) * WRITES_PER_PROJECT
-    assert site.refused <= 4, "they share the rate"
+    # A call that was just being sent may come once more, and be answered that it is done already.
+    assert 0 <= site.writes - (MANY + 2) * WRITES_PER_PROJECT <= FEW
+    assert site.run("plan").returncode == 0, "nothing is there twice, and nothing is left to do"
+    assert site.refused <= FEW, "they share the rate"
 
 
 def test_a_dead_workers_claims_are_taken_over_within_ten_seconds(site: Site) -> None:
@@ -111,11 +113,12 @@ def test_who_is_cut_off_from_the_store_leaves_its_owners_to_the_others(site: Sit
         cut.set()
         site.until(lambda: site.held() == MANY)
         assert other.said("stepped")
-        assert site.writes == MANY * WRITES_PER_PROJECT
         cut.clear()
         site.projects(0, 6, "test")
-        site.until(lambda: site.writes == MANY * WRITES_PER_PROJECT + 6)
+        site.until(lambda: site.writes >= MANY * WRITES_PER_PROJECT + 6)
         site.until(lambda: site.held() == MANY)
+        assert 0 <= site.writes - MANY * WRITES_PER_PROJECT - 6 <= FEW
+        assert site.run("plan").returncode == 0, "nothing is there twice, and nothing is left to do"
 
 
 def test_an_old_worker_goes_on_beside_a_newer_store(site: Site) -> None:
