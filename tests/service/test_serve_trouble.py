@@ -448,6 +448,9 @@ async def test_a_storm_of_hints_of_one_owner_costs_little_and_holds_up_no_other(
         clocked.forget_calls()
         told = 0
         await serve.quiet(10)
+        await serve.until(
+            lambda: sum(TRIAL in one for one in marks) >= 2, 30
+        )  # on a machine that has much else to do
         assert told > 1_000
         noisy = [one for one in marks if TRIAL in one]
         assert 2 <= len(noisy) <= 25
