@@ -44,6 +44,7 @@ class Ground:
 
     async def check(self, estate: Estate, commit: str, now: datetime) -> Checked:
         """Check all of a commit, so that the next can be judged by what it changes. Raises SourceError."""
+        self._head = ("", "", "")  # until `stand` is told what came of it
         if estate.open_index is None:
             return await check_commit(estate.source, estate.language, commit, now, estate.store)
         with closing(estate.open_index()) as index:
@@ -103,6 +104,8 @@ class Ground:
         accepted = {owner: row.accepted for owner, row in rows.items()}
         if wanted.keys() != accepted.keys() or not wanted or _takes_an_admin(wanted, accepted):
             return None
+        if any(a.intent.left_at for a in accepted.values()):
+            return None  # whether it comes back, or its name is taken by another, is told by all names that stand
         acceptance = judge(
             wanted,
             accepted,
