@@ -11,6 +11,7 @@ import sys
 import time
 
 from bench import (
+    backup,
     change,
     converge,
     grants,
@@ -20,17 +21,21 @@ from bench import (
     kubernetes_serve,
     kubernetes_sweep,
     merge,
+    peers,
     plan_make,
     policies,
+    scale,
     store,
+    store_scale,
     sweep,
     validate,
+    year,
 )
 from bench.report import Row, plain, table
 from bench.stands import Stands
 from hanse.demo import kubernetes
 
-KEYSTONE = {"converge": converge.run, "sweep": sweep.run, "change": change.run}
+KEYSTONE = {"converge": converge.run, "sweep": sweep.run, "change": change.run, "peers": peers.run}
 KUBERNETES = {
     "k8s_latency": kubernetes_serve.latency,
     "k8s_sweep": kubernetes_sweep.run,
@@ -44,9 +49,16 @@ ALONE = {
     "plan_make": plan_make.run,
     "policies": policies.run,
 }
-NAMES = (*ALONE, "store", "merge", *KEYSTONE, *KUBERNETES)
-LONG = ("k8s_idle",)
-"""Only where it is asked for: it takes a quarter of an hour."""
+TELLING = {
+    "backup": backup.run,
+    "merge": merge.run,
+    "scale": scale.run,
+    "store_scale": store_scale.run,
+    "year": year.run,
+}
+NAMES = (*ALONE, "store", *TELLING, *KEYSTONE, *KUBERNETES)
+LONG = ("k8s_idle", "year")
+"""Only where it is asked for: they take a quarter of an hour."""
 
 
 async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
@@ -64,8 +76,10 @@ async def measure(names: tuple[str, ...], *, quick: bool) -> list[Row]:
     if "store" in names:
         tell("the store in its two homes")
         rows += await store.run(quick=quick)
-    if "merge" in names:
-        rows += await merge.run(tell, quick=quick)
+    for name, itself in TELLING.items():
+        if name in names:
+            tell(name)
+            rows += await itself(tell, quick=quick)
     if not KEYSTONE.keys().isdisjoint(names):
         with Stands(tell) as stands:
             for name, run in KEYSTONE.items():

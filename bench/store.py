@@ -48,7 +48,7 @@ async def run(*, quick: bool) -> list[Row]:
             homes = [str(Path(folder) / "hanse.db"), server.get_uri().replace(":@", "@")]
             stores = [open_store(home) for home in homes]
             for store in stores:
-                await _accept(store, owners)
+                await accept(store, owners)
             rows = []
             for what, job in jobs.items():
                 speeds: list[list[float]] = [[], []]
@@ -74,7 +74,7 @@ async def run(*, quick: bool) -> list[Row]:
     return rows
 
 
-async def _accept(store: SqlStore, owners: list[Tenant]) -> None:
+async def accept(store: SqlStore, owners: list[Tenant]) -> None:
     terms = tuple(Term("user", f"u-{number}", "user") for number in range(9))
     intents: dict[Owner, AcceptedIntent] = {
         owner: AcceptedIntent(Intent(owner, "acme", owner.workspace, owner.project, grants=terms), "c1")

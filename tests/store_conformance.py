@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,7 @@ from hanse.journal.events import (
     Event,
     GrantRevoked,
     OrganizationAccepted,
+    OwnerConverged,
     OwnerGone,
     PassStarted,
     Recorded,
@@ -47,7 +49,9 @@ from hanse.model import (
     Unsure,
     WorkspaceOn,
 )
-from hanse.ports.store import Backlog, Head, OwnerRow, Status, Store, StoreError, Work
+from hanse.ports.store import Backlog, Condition, Head, OwnerRow, Status, Store, StoreError, Work
+from hanse.store import tidying
+from hanse.store.database import Row, Sql
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 OWNER = Tenant("fra", "shop", "prod")
@@ -144,6 +148,12 @@ async def events_of(store: Store) -> list[Event]:
 
 async def accepted(store: Store, *owners: Owner) -> None:
     await store.accept(a_head(), {owner: an_intent(owner) for owner in owners}, BLOBS, [an_acceptance()])
+
+
+async def due(store: Store, platform: str, now: datetime) -> list[Work]:
+    """What is due on a platform, oldest first."""
+    found = [w for w in (await store.work(platform)).values() if w.due is not None and w.due <= now]
+    return sorted(found, key=lambda work: (work.due, str(work.owner)))
 
 
 class StoreConformance:
@@ -324,8 +334,9 @@ class StoreConformance:
         await accepted(store, OWNER)
         remark = Remark(OWNER, "unknown-user", "nobody knows Ben", "wait", "u-1", blocking=True)
         status = Status(
-            "i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark)
-        )
+            "i", "d", NOW, NOW + timedelta(seconds=1), 3, ("a mark",), "waits for Ben", (remark, remark),
+            "unknown-user", "wait", {"unknown-user": NOW},
+        )  # fmt: skip
         await store.record({OWNER: status})
         row = OwnerRow(OWNER, an_intent(), status)
         assert await store.owner(OWNER) == row
@@ -339,13 +350,20 @@ class StoreConformance:
         other = Tenant("fra", "shop", "test")
         await accepted(store, OWNER, other)
         await store.append([OwnerGone(OWNER)], NOW)
-        await store.record({other: Status("i")}, gone=[OWNER])
+        await store.record({other: Status("i")}, gone={OWNER: an_intent().intent.digest})
         assert [row.owner for row in await rows_of(store)] == [other]
         await accepted(store, OWNER)
         assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
 
+    async def test_an_owner_that_was_accepted_anew_while_it_was_looked_at_is_not_forgotten(
+        self, store: Store
+    ) -> None:
+        await accepted(store, OWNER)
+        await store.record({}, gone={OWNER: "what it left with"})
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent())
+
     async def test_a_status_of_an_unknown_owner_is_dropped(self, store: Store) -> None:
-        await store.record({OWNER: Status("i")}, gone=[Tenant("fra", "no", "where")])
+        await store.record({OWNER: Status("i")}, gone={Tenant("fra", "no", "where"): "i"})
         assert await rows_of(store) == []
 
     # Approvals and revocations
@@ -442,11 +460,11 @@ class StoreConformance:
         later = NOW + timedelta(seconds=5)
         await store.mark([two, three], NOW, "a commit")
         await store.mark([one], later, "its time is over")
-        assert [work.owner for work in await store.due("fra", NOW)] == [two, three]
+        assert [work.owner for work in await due(store, "fra", NOW)] == [two, three]
         assert await store.next_due("fra", NOW) == later
         await store.mark([three], NOW - timedelta(seconds=1), "a hint")
-        assert [work.owner for work in await store.due("fra", later)] == [three, two, one]
-        assert (await store.due("fra", later))[0] == Work(
+        assert [work.owner for work in await due(store, "fra", later)] == [three, two, one]
+        assert (await due(store, "fra", later))[0] == Work(
             three, 2, 0, NOW - timedelta(seconds=1), 0, "a hint"
         )
         assert await store.next_due("fra", later) is None
@@ -463,25 +481,66 @@ class StoreConformance:
         assert await store.backlog(NOW) == {"fra": Backlog(1, NOW, 0), "mun": Backlog(0, None, 1)}
         assert (await store.backlog(NOW + timedelta(seconds=9)))["fra"] == Backlog(2, NOW, 0)
 
+    async def test_who_is_due_has_a_place_on_its_platform_longest_wait_first(self, store: Store) -> None:
+        one, two, three, other = (
+            *(Tenant("fra", "shop", name) for name in ("a", "b", "c")),
+            Tenant("mun", "shop", "a"),
+        )
+        await accepted(store, one, two, three, other)
+        await store.mark([two, three, other], NOW, "a commit")
+        await store.mark([one], NOW + timedelta(seconds=5), "its time is over")
+        owners = [one, two, three, other, Tenant("fra", "shop", "nobody")]
+        assert await store.places(owners, NOW) == {two: (1, 2), three: (2, 2), other: (1, 1)}
+        later = NOW + timedelta(seconds=5)
+        assert await store.places([one], later) == {one: (3, 3)}
+        assert set(await store.work_of([one, other])) == {one, other}
+        assert await store.work_of([]) == {}
+
+    async def test_tenants_of_one_workspace_are_told_without_its_neighbours(self, store: Store) -> None:
+        names = ("shop", "shop-2", "shop0", "sho")
+        await accepted(store, WorkspaceOn("fra", "shop"), *(Tenant("fra", name, "a") for name in names))
+        await accepted(store, Tenant("mun", "shop", "a"), Tenant("fra", "shop", "b"))
+        found = [row.owner async for row in store.owners("fra", "shop")]
+        assert found == [Tenant("fra", "shop", "a"), Tenant("fra", "shop", "b")]
+
+    async def test_each_process_says_how_platforms_are_in_the_place_of_what_it_said_before(
+        self, store: Store, beside: Store
+    ) -> None:
+        assert await store.conditions() == []
+        await store.keep_conditions(
+            [Condition("fra", NOW, "it is away", "look there", NOW, 3, NOW, 2.5, 20.0)]
+        )
+        later = NOW + timedelta(seconds=2)
+        ours = [Condition("fra", later), Condition("mun", later)]
+        await store.keep_conditions(ours)
+        theirs = Condition("fra", NOW + timedelta(seconds=9), waiting=7)
+        await beside.keep_conditions([theirs])
+        found = await store.conditions()
+        assert found[0] == theirs
+        assert sorted(found[1:], key=lambda one: one.platform) == ours
+        latest = Condition("fra", NOW + timedelta(hours=2))
+        await store.keep_conditions([latest])
+        assert await beside.conditions() == [latest], "what is over for long is forgotten"
+
     async def test_what_is_due_stays_due_until_it_was_looked_at(self, store: Store) -> None:
         await accepted(store, OWNER)
         await store.mark([OWNER], NOW, "a commit")
         for _ in range(2):
-            assert await store.due("fra", NOW) == [Work(OWNER, 1, 0, NOW, 0, "a commit")]
+            assert await due(store, "fra", NOW) == [Work(OWNER, 1, 0, NOW, 0, "a commit")]
         tomorrow = NOW + timedelta(days=1)
         await store.looked([Work(OWNER, 1, due=tomorrow, attempts=2, why="waits")])
-        assert await store.due("fra", NOW) == []
+        assert await due(store, "fra", NOW) == []
         assert await store.work() == {OWNER: Work(OWNER, 1, 1, tomorrow, 2, "waits")}
         await store.looked([Work(OWNER, 1)])
-        assert await store.due("fra", tomorrow) == []
+        assert await due(store, "fra", tomorrow) == []
 
     async def test_a_mark_that_comes_during_a_look_is_never_lost(self, store: Store) -> None:
         await accepted(store, OWNER)
         await store.mark([OWNER], NOW, "a commit")
-        [begun] = await store.due("fra", NOW)
+        [begun] = await due(store, "fra", NOW)
         await store.mark([OWNER], NOW, "a hint")
         await store.looked([replace(begun, due=None, attempts=1, why="waits")])
-        assert await store.due("fra", NOW) == [Work(OWNER, 2, 1, NOW, 1, "a hint")]
+        assert await due(store, "fra", NOW) == [Work(OWNER, 2, 1, NOW, 1, "a hint")]
 
     async def test_a_mark_brings_forward_and_never_puts_off(self, store: Store) -> None:
         await accepted(store, OWNER)
@@ -489,10 +548,10 @@ class StoreConformance:
         await store.mark([OWNER], NOW, "a hint")
         assert await store.next_due("fra", NOW - timedelta(seconds=1)) == NOW
         await store.mark([OWNER], NOW + timedelta(days=2), "later")
-        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+        assert [work.due for work in await due(store, "fra", NOW)] == [NOW]
         await store.looked([Work(OWNER, 2)])
         await store.mark([OWNER], NOW, "a hint")
-        assert [work.due for work in await store.due("fra", NOW)] == [NOW]
+        assert [work.due for work in await due(store, "fra", NOW)] == [NOW]
 
     async def test_owners_that_are_gone_lose_their_marks_and_unknown_ones_have_none(
         self, store: Store
@@ -501,8 +560,8 @@ class StoreConformance:
         await accepted(store, OWNER)
         await store.mark([OWNER, other], NOW, "a hint")
         await store.looked([Work(other, 1, due=NOW)])
-        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
-        await store.record({}, gone=[OWNER])
+        assert [work.owner for work in await due(store, "fra", NOW)] == [OWNER]
+        await store.record({}, gone={OWNER: an_intent().intent.digest})
         assert await store.work() == {}
         await accepted(store, OWNER)
         assert await store.work() == {}
@@ -512,7 +571,7 @@ class StoreConformance:
         owners += [WorkspaceOn("fra", "shop")]
         await accepted(store, *owners)
         await store.mark(owners, NOW, "a commit")
-        assert {work.owner for work in await store.due("fra", NOW)} == {owners[0], owners[3]}
+        assert {work.owner for work in await due(store, "fra", NOW)} == {owners[0], owners[3]}
         assert [row.owner async for row in store.owners("fra")] == [owners[3], owners[0]]
         assert await store.count("fra") == 2
         assert await store.count("nowhere") == 0
@@ -524,7 +583,7 @@ class StoreConformance:
         found = await store.rows([*owners, OWNER])
         assert {row.owner for row in found} == set(owners)
         await store.mark(owners, NOW, "a commit")
-        assert len(await store.due("fra", NOW)) == MANY
+        assert len(await due(store, "fra", NOW)) == MANY
 
     # Who looks at it
 
@@ -535,14 +594,14 @@ class StoreConformance:
         await accepted(store, one, two, three)
         await store.mark([two, three], NOW, "a commit")
         await store.mark([one], NOW + timedelta(seconds=5), "its time is over")
-        assert await store.claim("fra", NOW, 1, 60) == [Work(two, 1, 0, NOW, 0, "a commit")]
+        assert await store.claim("fra", NOW, 1, 60) == [Work(two, 1, 0, NOW, 0, "a commit", 1)]
         assert await beside.claim("mun", NOW, 10, 60) == []
         assert [work.owner for work in await beside.claim("fra", NOW, 10, 60)] == [three]
         assert await beside.claim("fra", NOW, 10, 60) == []
         later = NOW + timedelta(seconds=5)
         assert [work.owner for work in await beside.claim("fra", later, 10, 60)] == [one]
         await store.looked([Work(two, 1, due=NOW, why="waits", attempts=1)])
-        assert await beside.claim("fra", NOW, 10, 60) == [Work(two, 1, 1, NOW, 1, "waits")]
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(two, 1, 1, NOW, 1, "waits", 2)]
 
     async def test_a_mark_that_comes_during_a_claimed_look_is_never_lost(
         self, store: Store, beside: Store
@@ -553,7 +612,7 @@ class StoreConformance:
         await beside.mark([OWNER], NOW, "a hint")
         assert await beside.claim("fra", NOW, 10, 60) == []
         await store.looked([replace(begun, due=None)])
-        assert await beside.claim("fra", NOW, 10, 60) == [Work(OWNER, 2, 1, NOW, 0, "a hint")]
+        assert await beside.claim("fra", NOW, 10, 60) == [Work(OWNER, 2, 1, NOW, 0, "a hint", 2)]
 
     async def test_a_claim_that_runs_out_is_anybodys_and_who_had_it_says_no_more_of_it(
         self, store: Store, beside: Store
@@ -564,11 +623,11 @@ class StoreConformance:
         taken: list[Work] = []
         while not taken:
             taken = await beside.claim("fra", NOW, 10, 60)
-        assert taken == [begun]
+        assert taken == [replace(begun, claims=2)]
         assert await store.keep([OWNER], 60) == set()
         await store.let_go([OWNER])
         await store.looked([replace(begun, due=None, why="the former one")])
-        assert (await store.work())[OWNER] == begun, "it is due until the one who has it now has looked"
+        assert (await store.work())[OWNER] == taken[0], "it is due until the one who has it now has looked"
         assert await store.claim("fra", NOW, 10, 60) == []
         await beside.looked([replace(begun, due=None)])
         assert (await store.work())[OWNER].due is None
@@ -647,6 +706,264 @@ class StoreConformance:
         await asyncio.sleep(0.3)
         assert await store.lease("git", 60)
         assert not await beside.lease("git", 60)
+
+    async def test_workspaces_take_turns_and_none_has_more_than_its_part(
+        self, store: Store, beside: Store
+    ) -> None:
+        many = [Tenant("fra", "shop", f"p-{number}") for number in range(6)]
+        one, two = Tenant("fra", "bank", "prod"), Tenant("fra", "bank", "test")
+        await accepted(store, *many, one, two)
+        await store.mark(many, NOW, "a commit")
+        await store.mark([one, two], NOW + timedelta(seconds=1), "a commit")
+        at = NOW + timedelta(seconds=1)
+        assert {work.owner for work in await store.claim("fra", at, 3, 60)} == {many[0], one, many[1]}
+        assert {work.owner for work in await beside.claim("fra", at, 9, 60, each=2)} == {two}
+        assert {work.owner for work in await beside.claim("fra", at, 9, 60, each=3)} == {many[2]}
+        assert len(await beside.claim("fra", at, 9, 60)) == 3
+
+    async def test_owners_are_taken_due_or_not_unless_somebody_claimed_them_since(
+        self, store: Store, beside: Store
+    ) -> None:
+        looked_at, claimed, new, gone = (Tenant("fra", "shop", name) for name in ("a", "b", "c", "d"))
+        await accepted(store, looked_at, claimed, new)
+        await store.mark([looked_at, claimed], NOW, "a commit")
+        before = {owner: work.claims for owner, work in (await store.work("fra")).items()}
+        assert before == {looked_at: 0, claimed: 0}
+        wanted: dict[Owner, int] = {owner: before.get(owner, 0) for owner in (looked_at, claimed, new, gone)}
+        begun = await beside.claim("fra", NOW, 10, 60)
+        await beside.looked([replace(work, due=None) for work in begun if work.owner == looked_at])
+        assert await store.take(wanted, 60) == {new}
+        assert await store.take(wanted, 60) == set()
+        await store.looked([Work(new, 0)])
+        assert await store.work("mun") == {}
+        await beside.let_go([claimed])
+        assert await store.take({claimed: 1}, 60) == {claimed}
+
+    async def test_whoever_holds_alone_finds_no_claims_of_those_who_are_no_more(
+        self, store: Store, beside: Store
+    ) -> None:
+        await accepted(beside, OWNER)
+        await beside.mark([OWNER], NOW, "a commit")
+        await beside.claim("fra", NOW, 10, 60)
+        await beside.lease("git", 60)
+        await beside.close()
+        assert await store.claim("fra", NOW, 10, 60) == []
+        await store.hold()
+        assert [work.owner for work in await store.claim("fra", NOW, 10, 60)] == [OWNER]
+        assert await store.lease("git", 60)
+
+    async def test_calls_come_out_of_one_budget_whoever_makes_them(self, store: Store, beside: Store) -> None:
+        assert await store.draw("fra", 5, 10.0) <= -0.9
+        assert await beside.draw("mun", 1, 10.0) <= -0.9
+        assert -0.6 <= await beside.draw("fra", 10, 10.0) <= -0.3
+        assert 0.2 <= await store.draw("fra", 1, 10.0) <= 0.6
+
+    async def test_what_is_accepted_marks_whom_it_concerns(self, store: Store) -> None:
+        await store.accept(
+            a_head(), {OWNER: an_intent()}, BLOBS, [an_acceptance()], before=None, concerned=[OWNER]
+        )
+        assert [work.owner for work in await due(store, "fra", a_head().at)] == [OWNER]
+
+    async def test_nothing_is_accepted_in_place_of_what_nobody_judged(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        for before in (None, replace(a_head(), commit="c0")):
+            with pytest.raises(StoreError, match="another process accepted something"):
+                await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=before)
+        await store.accept(a_head("c2"), {}, {}, [an_acceptance()], before=a_head())
+        assert await store.head() == a_head("c2")
+
+    # What nothing needs any more
+
+    async def test_contents_go_a_day_after_nothing_names_them(self, store: Store) -> None:
+        first, second = an_intent(), an_intent(description="another")
+        await accepted(store, OWNER)
+        await store.record({OWNER: Status(first.intent.digest, a_head().directory, NOW)})
+        await store.accept(a_head("c2"), {OWNER: second}, BLOBS, [an_acceptance()])
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW)
+        await store.tidy(NOW + timedelta(hours=23))
+        assert await store.blob("lone") == b"{}"
+        await store.tidy(NOW + timedelta(hours=24))
+        assert await store.blob("lone") is None
+        for name in (first.intent.digest, second.intent.digest, a_head().directory, a_head().settings):
+            assert await store.blob(name), "what is accepted, and what was converged last, is named"
+        await store.record({OWNER: Status(second.intent.digest, a_head().directory, NOW)})
+        await store.tidy(NOW + timedelta(hours=24))
+        await store.tidy(NOW + timedelta(hours=48))
+        assert await store.blob(first.intent.digest) is None
+        assert await store.owner(OWNER) == OwnerRow(
+            OWNER, second, Status(second.intent.digest, a_head().directory, NOW)
+        )
+
+    async def test_contents_that_are_named_again_stay(self, store: Store) -> None:
+        await accepted(store, OWNER)
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW)
+        await store.record({OWNER: Status("lone")})
+        await store.tidy(NOW + timedelta(days=2))
+        await store.record({OWNER: Status()})
+        await store.tidy(NOW + timedelta(days=3))
+        await store.record({}, blobs={"lone": b"{}"})
+        await store.tidy(NOW + timedelta(days=4))
+        assert await store.blob("lone") == b"{}", "kept again, it has a day again"
+        await store.tidy(NOW + timedelta(days=5))
+        assert await store.blob("lone") is None
+
+    async def test_approvals_that_are_over_go_and_stay_in_the_journal(self, store: Store) -> None:
+        brief, lasting = an_approval("s1", NOW + timedelta(hours=1)), an_approval("s2")
+        for approval in (brief, lasting):
+            await store.approve(approval, [ApprovalGiven(approval, Personal("Ada Ott"))])
+        await store.tidy(NOW + timedelta(hours=1))
+        assert await store.approvals(NOW) == {"s2": lasting}
+        assert [event.approval for event in await events_of(store) if isinstance(event, ApprovalGiven)] == [
+            brief,
+            lasting,
+        ]
+
+    async def test_texts_of_former_provenance_go_and_those_of_the_journal_stay(self, store: Store) -> None:
+        await store.keep_provenance("c1", {"a": a_provenance("Ben Ott"), "b": a_provenance("Ada Ott")}, [])
+        marks = await self._texts(store)
+        assert {"Ben Ott", "Ada Ott", "Forge"} <= set(marks.values())
+        await store.revoke(a_revocation(), NOW)  # by Ada Ott
+        await store.keep_provenance("c2", {}, ["a"])
+        await store.tidy(NOW)
+        assert set((await self._texts(store)).values()) - {"left the team in anger"} == {
+            *set(marks.values()) - {"Ben Ott"}
+        }
+        await store.keep_provenance("c3", {}, ["b"])
+        await store.tidy(NOW)
+        assert set((await self._texts(store)).values()) == {"Ada Ott", "left the team in anger"}
+        await store.keep_provenance("c4", {"a": a_provenance("Ben Ott")}, [])
+        assert await store.provenance(["a"]) == {"a": a_provenance("Ben Ott")}
+
+    async def _texts(self, store: Store) -> dict[str, str]:
+        engine = store.engine  # type: ignore[attr-defined]
+        return dict(await engine.read(lambda sql: sql.run("SELECT mark, text FROM personal")))
+
+    async def test_texts_that_come_back_while_it_is_tidied_stay(
+        self, store: Store, beside: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await store.keep_provenance("c1", {"a": a_provenance("Ben Ott")}, [])
+        await store.keep_provenance("c2", {}, ["a"])
+        read = tidying.read_provenances
+
+        async def slow(after: str, until: str, sql: Sql) -> list[Row]:
+            rows = await read(after, until, sql)
+            back.set()
+            await asyncio.to_thread(done.wait, 30) if "postgresql" in type(
+                store
+            ).__name__.lower() else done.wait(30)
+            return rows
+
+        back, done = threading.Event(), threading.Event()
+        monkeypatch.setattr(tidying, "read_provenances", slow)
+        tidies = asyncio.ensure_future(store.tidy(NOW))
+        await asyncio.to_thread(back.wait, 30)
+        monkeypatch.undo()
+        await beside.keep_provenance("c3", {"a": a_provenance("Ben Ott")}, [])
+        done.set()
+        await tidies
+        assert await store.provenance(["a"]) == {"a": a_provenance("Ben Ott")}
+
+    async def test_who_writes_while_it_is_tidied_loses_nothing(self, store: Store, beside: Store) -> None:
+        intents = [an_intent(description=str(number)) for number in range(40)]
+
+        async def accepts() -> None:
+            for number, intent in enumerate([*intents, *intents]):
+                await store.accept(a_head(f"c{number}"), {OWNER: intent}, BLOBS, [])
+
+        async def tidies() -> None:
+            for day in range(40):
+                await beside.tidy(NOW + timedelta(days=day))
+
+        await asyncio.gather(accepts(), tidies())
+        row = await store.owner(OWNER)
+        assert row is not None
+        assert row.accepted == intents[-1]
+        assert await store.blob(a_head().directory) == DIRECTORY
+
+    async def test_parse_results_and_provenance_can_be_dropped(self, store: Store) -> None:
+        await store.keep_parsed({f"b{number}": b"x" for number in range(MANY)})
+        assert len(await store.parsed_blobs()) == MANY
+        await store.forget_parsed(await store.parsed_blobs() - {"b7"})
+        assert await store.parsed_blobs() == {"b7"}
+        rows = {f"out {number:05}": a_provenance() for number in range(MANY)}
+        await store.keep_provenance("c1", {**rows, "in": a_provenance(), "ou": a_provenance()}, [])
+        found = {source: row async for source, row in store.provenances("out ")}
+        assert found.keys() == rows.keys()
+        assert {row.at for row in found.values()} == {NOW}
+        await store.forget_provenance(found)
+        assert set(await store.provenance([*rows, "in", "ou"])) == {"in", "ou"}
+
+    # Made anew
+
+    async def test_views_are_made_anew_from_the_journal_byte_for_byte(self, store: Store) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        lasting, over = an_approval("s1"), an_approval("s2", NOW + timedelta(hours=1))
+        for approval in (lasting, over):
+            await store.approve(approval, [ApprovalGiven(approval, Personal("Ada Ott"))])
+        first = await store.revoke(a_revocation("u-1"), NOW)
+        await store.revoke(a_revocation("u-2"), NOW + timedelta(seconds=1))
+        await store.accept(a_head("c2"), {}, BLOBS, [an_acceptance(first.digest)])
+        steps = [a_step(f"u-{number}") for number in range(MANY)]
+        await store.append([intended(step) for step in steps], NOW)
+        await store.append([concluded(step, Done()) for step in steps[2:]], NOW)
+        await store.append([concluded(steps[1], Unsure("no reply"))], NOW)
+        intent = an_intent().intent.digest
+        await store.append([OwnerConverged(OWNER, intent, "d")], NOW)
+        status = Status(intent, "d", NOW, NOW, ours=(), waits="")
+        await store.record({OWNER: status})
+        before = await self._views(store)
+        assert all(before.values())
+        engine = store.engine  # type: ignore[attr-defined]
+        for table in ("open_step", "approval", "revocation"):
+            await engine.write(lambda sql, table=table: sql.run(f"DELETE FROM {table}"))  # noqa: S608
+        await store.keep_parsed({"b1": b"x"})
+        await store.keep_provenance("c1", {"a": a_provenance()}, [])
+        await store.mark([OWNER], NOW, "a hint")
+        await store.rebuild(NOW, lambda step: str(step.key))
+        assert await self._views(store) == before
+        assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent(), status)
+        assert (await store.parsed_blobs(), await store.provenance_until(), await store.work()) == (
+            set(),
+            "",
+            {},
+        )
+        await store.rebuild(NOW + timedelta(hours=1), lambda step: str(step.key))
+        assert await store.approvals(NOW) == {"s1": lasting}
+        assert chain.verify(await all_of(store.journal()))[0].kind == "unchained"
+
+    async def _views(self, store: Store) -> dict[str, list[tuple[object, ...]]]:
+        engine = store.engine  # type: ignore[attr-defined]
+        return {
+            table: sorted(await engine.read(lambda sql, table=table: sql.run(f"SELECT * FROM {table}")))  # noqa: S608
+            for table in ("open_step", "approval", "revocation")
+        }
+
+    async def test_a_status_that_is_lost_is_made_anew_as_far_as_the_journal_knows_it(
+        self, store: Store
+    ) -> None:
+        other = Tenant("fra", "shop", "test")
+        await accepted(store, OWNER, other)
+        await store.append([OwnerConverged(OWNER, "i1", "d1"), OwnerConverged(OWNER, "i2", "d2")], NOW)
+        await store.append([OwnerConverged(other, "i1", "d1")], NOW)
+        await store.append([intended(a_step("u-1")), concluded(a_step("u-1"), Done())], NOW)
+        await store.append([intended(a_step("u-2")), concluded(a_step("u-2"), Refused("no", ""))], NOW)
+        await store.record(
+            {OWNER: Status(waits="something"), other: Status("i1", "d3", NOW, NOW, waits="words")}
+        )
+        await store.rebuild(NOW, lambda step: str(step.key))
+        statuses = {row.owner: row.status for row in await rows_of(store)}
+        assert statuses[OWNER] == Status("i2", "d2", NOW, ours=(str(a_step("u-1").key),))
+        assert statuses[other] == Status("i1", "d3", NOW, NOW, waits="words"), (
+            "it knows more than the journal"
+        )
+
+    async def test_nothing_is_made_anew_while_somebody_applies(self, store: Store, beside: Store) -> None:
+        await beside.hold()
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await store.rebuild(NOW, lambda step: "")
 
     # Living with it
 

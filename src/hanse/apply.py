@@ -21,6 +21,7 @@ from hanse.model import Done, Key, Native, NotYet, Outcome, Ref, Step, Unsure
 from hanse.plan import Plan
 from hanse.ports.platform import Platform
 from hanse.ports.store import Store
+from hanse.ports.transport import STEP_ID
 
 Address = tuple[str, Key]
 """A key on a platform: unique over all plans of a pass."""
@@ -122,6 +123,7 @@ class Execution:
 
     async def _finished(self, address: Address, step: Step, outcome: Outcome) -> None:
         self.result.outcomes.append((step, outcome))
+        ready = len(self._ready)
         if isinstance(outcome, Done):
             if outcome.native_id:
                 self._natives[address] = outcome.native_id
@@ -130,9 +132,13 @@ class Execution:
                 if not self._blocked[later]:
                     self._ready.append(later)
         self._under_way -= 1
+        possible = len(self._ready) - ready
         self._setting.told(step, outcome)
         async with self._wake:
-            self._wake.notify_all()
+            if self._under_way and not self._stopping.is_set():
+                self._wake.notify(possible)  # as many as there is work for: often hundreds wait
+            else:
+                self._wake.notify_all()
 
     async def _carry_out(self, step: Step) -> Outcome:
         resolved = self._resolved(step)
@@ -140,6 +146,7 @@ class Execution:
             return resolved
         setting = self._setting
         mark = step_digest(step)
+        STEP_ID.set(mark)
         await self._scribe.write(StepIntended(step, mark))
         outcome = await self._until_settled(setting.platforms[step.owner.platform], resolved)
         await self._scribe.write(concluded(mark, step.owner, outcome))

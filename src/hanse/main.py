@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import hashlib
 import importlib
 import os
 import pwd
 import secrets
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +33,15 @@ from hanse.ports.platform import (
     Vendor,
 )
 from hanse.ports.source import Source, SourceError, TrustRoot
-from hanse.ports.store import Index, Store, StoreError
+from hanse.ports.store import Backup, Index, Store, StoreError
 from hanse.ports.transport import Call, NotAllowed, Reply, Traffic, Transport
-from hanse.service.estate import Estate, Language, Trouble, bound
+from hanse.service.estate import Estate, Language, Trouble, bound, operator_of
 
 if TYPE_CHECKING:
     from hanse.git import Repository
     from hanse.service.serve import ServeNews, Serving
     from hanse.service.write import Writing
+    from hanse.store import SqlStore
 
 VENDORS = {"kubernetes": "hanse.platforms.kubernetes", "openstack": "hanse.platforms.openstack"}
 """Vendors by the name of their block in the manifest. Adding one is adding its folder and a line here."""
@@ -53,7 +57,22 @@ def run() -> None:
     # What a pass reads lives until its end: to look through it for garbage every 700 objects is a quarter of its work.
     gc.set_threshold(100_000)
     modules["demo"] = "hanse.demo.command"
-    cli(obj={"joined": joined()})
+    try:
+        cli(obj={"joined": joined()})
+    except SystemExit as end:
+        _leave(end.code)
+        raise
+
+
+def _leave(code: object) -> None:
+    """End the process at once, where nothing is left to be waited for: to free a large estate takes half a second."""
+    if not isinstance(code, int) or threading.active_count() > 1:
+        return
+    atexit._run_exitfuncs()  # nothing public runs them
+    with suppress(OSError, ValueError):  # else Python says what cannot be written
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def joined() -> Joined:
@@ -70,6 +89,8 @@ def joined() -> Joined:
         operator,
         config_folder,
         copy_store,
+        back_up,
+        restore,
         open_listening,
         troubles,
     )
@@ -188,6 +209,46 @@ async def copy_store(store: Store, location: str) -> int:
         await target.close()
 
 
+@asynccontextmanager
+async def _open_home(path: str | None, database: str) -> AsyncIterator[tuple[ServerConfig, SqlStore]]:
+    """The store alone: what is done for bad days needs no repository. Raises Trouble and StoreError."""
+    from hanse.store import open_store  # noqa: PLC0415
+
+    config, folder = _config(path)
+    store = open_store(database or _home_of_store(config, folder))
+    try:
+        yield config, store
+    finally:
+        await store.close()
+
+
+async def back_up(path: str | None, database: str, file: Path, replace: bool) -> Backup:
+    """Write one state of the store into a file, and prove it. Raises Trouble and StoreError."""
+    from hanse.store import backup  # noqa: PLC0415
+
+    async with _open_home(path, database) as (_, store):
+        return await backup.back_up(store, file, datetime.now(UTC), replace=replace)
+
+
+async def restore(path: str | None, database: str, file: Path, replace: bool, unproven: bool) -> Backup:
+    """Put a backup back into the store. Raises Trouble and StoreError.
+
+    One whose journal was not whole when it was taken is refused unless `unproven` says that it shall be put back.
+    """
+    from hanse.store import backup  # noqa: PLC0415
+
+    found = backup.look(file)
+    if found.findings and not unproven:
+        raise StoreError(
+            f"the journal in {file} was not whole when the backup was taken: {found.findings[0]}",
+            "take an earlier one; with --unproven it is put back as it is",
+        )
+    async with _open_home(path, database) as (config, store):
+        by = operator_of(config, operator())
+        await backup.restore(store, file, by, datetime.now(UTC), replace=replace)
+    return found
+
+
 def new_repository(folder: Path, files: Mapping[str, bytes], message: str) -> None:
     """Make a git repository with one commit. Raises SourceError."""
     from hanse import git  # noqa: PLC0415
@@ -218,14 +279,15 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
     root = TrustRoot(
         *(_outside(Path(home), folder / Path(file).expanduser()) if file else "" for file in files)
     )
-    kept = database or (_beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db"))
+    kept = database or _home_of_store(config, folder)
     store = open_store(kept)
     connected: list[tuple[Platform, Transport]] = []
     traffic = Traffic()
 
     def connect(settings: Settings) -> Mapping[str, Platform]:
         transports = {
-            name: _transport(config, platform, traffic) for name, platform in settings.platforms.items()
+            name: _transport(config, platform, traffic, store)
+            for name, platform in settings.platforms.items()
         }
         platforms = _platforms(settings, lambda platform: transports[platform.name])
         connected.extend((platform, transports[name]) for name, platform in platforms.items())
@@ -261,17 +323,51 @@ async def open_estate(path: str | None, database: str = "") -> AsyncIterator[Est
 async def open_listening(
     path: str | None, estate: Estate, serving: Serving, told: Callable[[ServeNews], None]
 ) -> AsyncIterator[Callable[[ServeNews], None]]:
-    """Answer over HTTP until the end of the block, if the server configuration says where. Raises Trouble."""
-    if not estate.config.http.listen:
-        yield lambda news: None
-        return
-    from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+    """Answer over HTTP until the end of the block, if the server configuration says where, and send traces if asked to.
 
-    _, folder = _config(path)
-    files = msgspec.structs.asdict(estate.config.http.hooks)
-    secrets = {forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file}
-    async with listening(estate, serving, secrets, told) as hear:
-        yield hear
+    Raises Trouble.
+    """
+    hears: list[Callable[[ServeNews], None]] = []
+
+    def heard(news: ServeNews) -> None:
+        for hear in hears:
+            hear(news)
+
+    async with AsyncExitStack() as opened:
+        if asks_for_traces(os.environ):
+            hears.append(await opened.enter_async_context(_open_tracing(estate, told)))
+        if estate.config.http.listen:
+            from hanse.api import listening  # noqa: PLC0415 (only who listens pays for it)
+
+            _, folder = _config(path)
+            files = msgspec.structs.asdict(estate.config.http.hooks)
+            secrets = {
+                forge: _secret(folder / Path(file).expanduser()) for forge, file in files.items() if file
+            }
+            hears.append(await opened.enter_async_context(listening(estate, serving, secrets, told)))
+        yield heard
+
+
+def asks_for_traces(environment: Mapping[str, str]) -> bool:
+    """Whether the variables that OpenTelemetry has for all programs say where to send traces."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return exporter == "otlp" or (not exporter and any(environment.get(name) for name in names))
+
+
+def _open_tracing(
+    estate: Estate, told: Callable[[ServeNews], None]
+) -> AbstractAsyncContextManager[Callable[[ServeNews], None]]:
+    try:
+        from hanse.api.tracing import tracing  # noqa: PLC0415 (only who asks for traces pays for it)
+    except ModuleNotFoundError as error:
+        raise Trouble(
+            f"OTEL_* variables ask for traces, and {error.name} is not installed",
+            "`pip install 'hanse[otel]'`, or set OTEL_TRACES_EXPORTER=none",
+        ) from error
+    return tracing(estate.now, os.environ, estate.traffic.listeners, told)
 
 
 def _secret(file: Path) -> bytes:
@@ -302,7 +398,7 @@ def _platforms(
     }
 
 
-def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic) -> Transport:
+def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffic, store: Store) -> Transport:
     """The way to one platform, with its budget around it. What is misconfigured is told when it is first used."""
     from hanse.transport import Metered, RateBudget  # noqa: PLC0415 (aiohttp is slow to import)
 
@@ -311,7 +407,10 @@ def _transport(config: ServerConfig, platform: PlatformSettings, traffic: Traffi
     except PlatformUnavailable as error:
         return _Offline(str(error), error.advice)
     metered = Metered(inner, platform=platform.name, traffic=traffic)
-    budget = RateBudget(metered, platform.pace.requests_per_second, platform.pace.concurrency)
+    pace = platform.pace
+    budget = RateBudget(
+        metered, pace.requests_per_second, pace.concurrency, draw=partial(store.draw, platform.name)
+    )
     traffic.budgets[platform.name] = budget
     return budget
 
@@ -360,6 +459,10 @@ def _beside(folder: Path, location: str) -> str:
     """A path of server.yaml, which is relative to that file; an address as it is."""
     found = folder / Path(location).expanduser()
     return location if "://" in location or (":" in location and not found.exists()) else str(found)
+
+
+def _home_of_store(config: ServerConfig, folder: Path) -> str:
+    return _beside(folder, config.store) if config.store else str(_data_folder() / "hanse.db")
 
 
 def operator() -> str:

@@ -394,7 +394,8 @@ async def test_metrics_tell_what_happened_and_name_nobody(bare: World) -> None:
         await serve.until(lambda: bare.members("shop-web-admin") == {"u-1", "u-2"}, 2)
         await serve.quiet(2)
         assert await serve.metric("hanse_commits_total", result="accepted") == 2
-        assert await serve.metric("hanse_drift_steps_total", platform="north") == 1
+        assert await serve.metric("hanse_drift_found_total", platform="north") == 1
+        assert await serve.metric("hanse_drift_undone_total", platform="north") == 1
         assert await serve.metric("hanse_steps_total", outcome="done", platform="north") == 3
         assert await serve.metric("hanse_hooks_total", forge="github", result="push") == 1
         assert await serve.metric("hanse_merge_to_first_write_seconds_count") == 1
@@ -402,7 +403,9 @@ async def test_metrics_tell_what_happened_and_name_nobody(bare: World) -> None:
         assert await serve.metric("hanse_converged_seconds_count", platform="north") == 2
         assert await serve.metric("hanse_work_due") == 0
         assert await serve.metric("hanse_budget_limit_calls_per_second", platform="north") == 100_000
-        assert 0 <= await serve.metric("hanse_sweep_age_seconds", platform="south") < 600
+        swept = await serve.metric("hanse_last_sweep_timestamp_seconds", platform="south")
+        assert 0 <= bare.clock.seconds() - swept < 600
+        assert 0 < await serve.metric("hanse_budget_used_calls_per_second", platform="north") < 100
         assert await serve.metric("hanse_owners", platform="north") == 6
         calls = await serve.metric("hanse_calls_total", platform="north")
         assert calls > len([one for one in serve.of(Called) if one.platform == "north"])

@@ -23,7 +23,7 @@ from hanse.reconcile import loop
 from hanse.reconcile.news import Away, Back, Failed, Fought, Gone, Looking, Remarked, Settled, Stepped, Swept
 from hanse.service.estate import Trouble
 from hanse.service.revoke import revoke
-from hanse.service.serve import Began, Found, Judged, ServeNews, Serving, Wrote
+from hanse.service.serve import Began, Found, Judged, Leads, ServeNews, Serving, Wrote
 from hanse.store import SqlStore, open_store
 from hanse.transport import Fault
 from service import manifest
@@ -134,15 +134,9 @@ async def test_nothing_is_served_before_a_first_state_was_accepted_by_a_person(w
     assert "hanse apply" in caught.value.advice
 
 
-async def test_two_cannot_serve_one_store(clocked: World) -> None:
-    async with served(clocked), clocked.open() as other:
-        with pytest.raises(StoreError, match="is applying with this store already"):
-            await Serving(other, lambda news: None).run()
-
-
 async def test_what_holds_is_left_alone_and_nothing_is_said_of_it(clocked: World) -> None:
     async with served(clocked) as serve:
-        assert [type(one) for one in serve.news if not isinstance(one, Swept)] == [Began, Judged]
+        assert [type(one) for one in serve.news if not isinstance(one, Swept | Leads)] == [Began, Judged]
         told = len(serve.news)
         await serve.quiet(120)
         assert len(serve.news) == told
@@ -517,7 +511,7 @@ async def test_all_that_comes_of_a_commit_names_the_pass_that_names_the_commit(c
         await serve.until(lambda: bool(serve.of(Settled)), 20)
         [settled] = serve.of(Settled)
         assert str(settled.owner) == "north/shop/trial"
-        assert 0 <= settled.seconds < 5
+        assert 0 <= settled.seconds < 20
         looking = next(one for one in serve.of(Looking) if one.pass_id == settled.pass_id)
         assert looking.commit == commit
         assert (looking.platform, looking.owners, looking.count) == ("north", (settled.owner,), 1)
@@ -579,8 +573,11 @@ async def test_killed_in_the_midst_of_a_pass_it_goes_on_where_it_was(clocked: Wo
     async with served(clocked) as serve:
         groups = ("shop-web-admin", "shop-trial-admin")
         await serve.until(lambda: all(clocked.members(name) == {"u-1", "u-2"} for name in groups), 10)
-    async with clocked.open() as estate:
-        assert await estate.store.open_steps() == []
+        async with clocked.open() as estate, asyncio.timeout(PATIENCE_SECONDS):
+            while (
+                await estate.store.open_steps()
+            ):  # what the dead one has claimed is its own for some seconds more
+                await serve.quiet(0.2)
     events = await clocked.events()
     assert {e.digest for e in events if isinstance(e, StepIntended)} == {
         e.digest for e in events if isinstance(e, StepConcluded)

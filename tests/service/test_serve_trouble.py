@@ -182,19 +182,31 @@ async def test_what_was_due_when_the_clock_was_set_back_is_looked_at(
 # --- the store -------------------------------------------------------------------------------------
 
 
+async def test_two_cannot_serve_one_store(clocked: World) -> None:
+    async with served(clocked), clocked.open() as other:
+        with pytest.raises(StoreError, match="is applying with this store already"):
+            await Serving(other, lambda news: None).run()
+
+
 async def test_a_store_that_fails_right_after_an_acceptance_loses_no_owner(
     clocked: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark, failed = SqlStore.mark, threading.Event()
+    accept, approvals = SqlStore.accept, SqlStore.approvals
+    accepted, failed = threading.Event(), threading.Event()
 
-    async def fail_once(self: SqlStore, owners: Any, due: datetime, why: str) -> None:
-        if why.startswith("commit") and not failed.is_set():
+    async def accepting(self: SqlStore, *values: Any, **named: Any) -> None:
+        await accept(self, *values, **named)
+        accepted.set()
+
+    async def fail_once(self: SqlStore, now: datetime) -> Any:
+        if accepted.is_set() and not failed.is_set():
             failed.set()
-            raise StoreError("no space is left for the store", "free some space")
-        await mark(self, owners, due, why)
+            raise StoreError("the store took too long", "see what keeps it busy")
+        return await approvals(self, now)
 
     async with served(clocked) as serve:
-        monkeypatch.setattr(SqlStore, "mark", fail_once)
+        monkeypatch.setattr(SqlStore, "accept", accepting)
+        monkeypatch.setattr(SqlStore, "approvals", fail_once)
         clocked.commit({manifest.TRIAL_FILE: manifest.TRIAL.replace("u-3", "u-4")})
         await serve.until(failed.is_set, 20)
         await serve.until(lambda: clocked.members("shop-trial-user") == {"u-4"}, 40)
@@ -229,19 +241,24 @@ async def test_what_a_pass_noted_is_not_written_over_by_a_sweep_that_saw_less(
         sound = {group: clocked.members(group) for group in groups}
         for group in groups:
             clocked.join_by_hand(group, "u-5")
-        await serve.until(lambda: {group: clocked.members(group) for group in groups} == sound, 10)
+
+        def mended() -> int:
+            return sum(clocked.members(group) == sound[group] for group in groups)
+
+        # Who is being noted is nobody else's meanwhile; nor are its tenants, if it is a workspace.
+        await serve.until(lambda: mended() >= 1, 10)
         await serve.quiet(2)
         async with clocked.open() as estate:
             passed = {row.owner: row.status async for row in estate.store.owners("north")}
         newer = {owner for owner in passed if passed[owner] != before[owner]}
-        assert len(newer) >= 2
+        assert newer
         count = len(serve.of(Swept))
         gate.set()
-        await serve.until(lambda: len(serve.of(Swept)) > count, 10)
+        await serve.until(lambda: len(serve.of(Swept)) > count and mended() == 3, 10)
         async with clocked.open() as estate:
             after = {row.owner: row.status async for row in estate.store.owners("north")}
         late = {owner for owner in newer if after[owner].observed_at != passed[owner].observed_at}
-        assert len(late) <= 1  # the one that was being noted when it was held up
+        assert not late
 
 
 async def test_a_mistake_of_our_own_about_one_owner_is_told_of_it_and_stops_no_repair_of_others(

@@ -33,6 +33,7 @@ def commands() -> dict[str, click.Command]:
     """All commands of Hanse, joined as main joins them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["hanse", "--help"])
+        patch.setattr("os._exit", lambda code: None)
         with pytest.raises(SystemExit):
             run()
     return dict(tree(cli, "hanse"))

@@ -46,7 +46,7 @@ async def listening(
 
     `secrets` are those of webhooks, by forge. Raises Trouble where nobody can listen there.
     """
-    metrics = Metrics(estate, serving)
+    metrics = Metrics(estate, serving, tuple(secrets))
     estate.traffic.listeners.append(metrics.called)
     server = _Server(estate, serving, secrets, told, metrics)
     runner = web.AppRunner(server.app(), access_log=None, logger=_quiet, shutdown_timeout=1.0)

@@ -22,6 +22,8 @@ from hanse.service.plan import Planned, Selection, plan, read_plan_file
 from hanse.service.revoke import words, write_revocations
 from hanse.service.write import Committed
 
+_FIRST = "Nothing was accepted before. Take {short} as the first state to be trusted?"
+_RESTORED = "see whether somebody gets back what was taken away. Go on with {short}?"
 FEWEST = 7
 """Digits of a commit that name it; so many git itself shows."""
 
@@ -30,7 +32,10 @@ FEWEST = 7
 @click.argument("plan_file", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--yes", is_flag=True, help="Do not ask. For machines.")
 @click.option(
-    "--first", default="", metavar="COMMIT", help="Accept this commit as the first, without being asked."
+    "--first",
+    default="",
+    metavar="COMMIT",
+    help="Accept this commit as the first, of all or after a restore, without being asked.",
 )
 @click.option(
     "--only", default="", metavar="WORKSPACE[/PROJECT]", shell_complete=scopes, help="Only these owners."
@@ -60,7 +65,7 @@ def command(
         with console(stderr=True).status("Looking at the platforms …"):
             planned = await plan(estate, Selection(only, changed))
         if not as_json:
-            show(planned, briefly=yes)
+            show(planned, briefly=yes and not planned.proposal.restored)
         if planned.proposal.settings is None:
             if as_json:
                 print_json(_of_proposal(planned))
@@ -90,8 +95,13 @@ async def _apply_file(estate: Estate, path: str, *, yes: bool, first: str, as_js
 def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
     """Have a person, or the flags that stand for one, agree. Raises Trouble where nobody did."""
     proposal = planned.proposal
-    if proposal.head is None:
+    if proposal.head is None or proposal.restored:
         short = proposal.commit[:SHORT]
+        what, asked = "nothing was accepted before, and the first acceptance needs a person", _FIRST
+        if proposal.restored:
+            since = f"as it was on {proposal.restored:%Y-%m-%d %H:%M:%S} UTC"
+            what = f"the store was restored {since}, and what goes on from there needs a person"
+            asked = f"The store was restored {since}. What was approved or revoked since is not in it: {_RESTORED}"
         if first:
             if not proposal.commit.startswith(first):
                 raise Trouble(
@@ -100,14 +110,9 @@ def _confirm(planned: Planned, *, yes: bool, first: str) -> None:
             if len(first) < FEWEST:
                 raise Trouble(f"--first names no more than {first} of the commit", f"write {short}")
         elif not at_terminal():
-            raise Trouble(
-                "nothing was accepted before, and the first acceptance needs a person",
-                f"run it in a terminal, or name the commit: --first {proposal.commit}",
-            )
+            raise Trouble(what, f"run it in a terminal, or name the commit: --first {proposal.commit}")
         else:
-            click.confirm(
-                f"Nothing was accepted before. Take {short} as the first state to be trusted?", abort=True
-            )
+            click.confirm(asked.format(short=short), abort=True)
     elif first:
         told = f"--first {plain(first)} is left aside: it is for the first commit of all"
         click.secho(f"{told}, and {proposal.head.commit[:SHORT]} is accepted already", fg="yellow", err=True)

@@ -21,6 +21,7 @@ from hanse.journal.events import (
     PassStarted,
     StepConcluded,
     StepIntended,
+    StoreRestored,
 )
 from hanse.service import journal
 from hanse.service.estate import Estate
@@ -111,6 +112,9 @@ def words(event: Event) -> str:  # noqa: PLR0911 (one line per event)
         case FightNoticed():
             times = f"{event.repairs} times in {event.in_seconds} seconds"
             return f"{event.owner}: somebody else keeps changing {event.key.part}; it was put back {times}"
+        case StoreRestored(taken_at, records, by):
+            what = f"the store was restored by {by}, as it was on {taken_at:%Y-%m-%d %H:%M:%S}"
+            return f"{what} with {count(records, 'record')}; what happened since is not in it"
         case PassFinished():
             return (
                 f"ended the pass: {event.done} done, {event.refused} refused, {event.waiting} waiting, "

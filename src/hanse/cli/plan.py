@@ -133,6 +133,11 @@ def show_proposal(proposal: Proposal) -> None:
         else "accepted"
     )
     out.print(f"Commit [bold]{proposal.commit[:SHORT]}[/] ({since})")
+    if proposal.restored:
+        out.print(
+            f"[bold yellow]![/] the store was restored as it was on {proposal.restored:%Y-%m-%d %H:%M:%S} UTC;"
+            " what was approved or revoked since is not in it"
+        )
     for trip in _trips(proposal):
         out.print(
             f"[bold red]![/] {quoted(trip.scope)}: {len(trip.removals)} removals are held back ({trip.guard}); "
@@ -172,6 +177,7 @@ def as_plain(planned: Planned) -> object:
         "accepted": proposal.head.commit if proposal.head else "",
         "diagnostics": proposal.diagnostics,
         "refused": proposal.acceptance.refused if proposal.acceptance else None,
+        "restored": proposal.restored,
         "held": [
             {
                 "guard": trip.guard,

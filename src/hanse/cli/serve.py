@@ -1,4 +1,4 @@
-"""`hanse serve`."""
+"""`hanse serve`, and what `hanse worker` has in common with it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace as replace_fields
 from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 from rich.text import Text
 
 from hanse.cli.findings import print_text
 from hanse.cli.render import SHORT, SIGNS, Names, console, outcome_text, plain, reason, remark_text
 from hanse.cli.session import OK, config, count, joined, run, safe_json
+from hanse.config import Http
 from hanse.foundation.time import format_instant
+from hanse.journal.record import step_digest
 from hanse.model import Owner
 from hanse.ports.transport import Called
 from hanse.reconcile.news import (
@@ -34,28 +38,61 @@ from hanse.reconcile.news import (
 )
 from hanse.service.estate import Estate, Trouble
 from hanse.service.propose import Proposal
-from hanse.service.serve import Began, Found, Judged, Listening, ServeNews, Serving, Wrote
+from hanse.service.serve import Began, Found, Judged, Leads, Listening, ServeNews, Serving, Wrote
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """What both commands take."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="The same as --log json."),
+        click.option(
+            "--listen",
+            metavar="HOST:PORT",
+            default="",
+            help="Answer webhooks, metrics and questions for health here, such as at 127.0.0.1:8080.",
+        ),
+        click.option(
+            "--log",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="What it tells as lines for people, or as one JSON object a line.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.option(
-    "--log",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="What it tells as lines for people, or as one JSON object a line.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --log json.")
+@options
 @click.pass_context
-def command(ctx: click.Context, log: str, as_json: bool) -> None:
+def command(ctx: click.Context, log: str, listen: str, as_json: bool) -> None:
     """Keep in force what is accepted, until it is stopped: one process, in the foreground.
 
     Repairs what is changed by hand, begins and ends grants by the clock, accepts and applies new commits. The first
     state of all is accepted by `hanse apply`. Ctrl-C stops after the steps under way; a second one stops at once. So
     does the end of whoever reads what is told; where it cannot be written for another reason, nothing stops.
+
+    With a store on PostgreSQL any number of `hanse serve` and `hanse worker` do this side by side.
     """
+    keep_in_force(ctx, lambda http: replace(http, listen=listen or http.listen), log == "json" or as_json)
+
+
+def _nothing(estate: Estate) -> None:
+    """Any store will do."""
+
+
+def keep_in_force(
+    ctx: click.Context,
+    http: Callable[[Http], Http],
+    as_json: bool,
+    check: Callable[[Estate], None] = _nothing,
+) -> None:
+    """Serve until somebody stops it. `check` may raise Trouble before it begins."""
 
     async def job(estate: Estate) -> int:
+        check(estate)
+        estate = replace_fields(estate, config=replace(estate.config, http=http(estate.config.http)))
         unheard: list[str] = []
         kinds = [kind for vendor in estate.language.vendors.values() for kind in vendor.description.kinds]
         names = Names((), {}, {kind.name: kind.subject for kind in kinds if kind.subject})
@@ -63,7 +100,7 @@ def command(ctx: click.Context, log: str, as_json: bool) -> None:
         def told(news: ServeNews) -> None:
             hear(news)
             try:
-                if as_json or log == "json":
+                if as_json:
                     _write_json(news, estate.now())
                 else:
                     _write(news, estate.now(), names)
@@ -118,9 +155,12 @@ def _lines(news: ServeNews, names: Names) -> list[Text]:  # noqa: PLR0911, PLR09
             return []
         case Listening(address):
             return [Text(f"answers at {plain(address)}", style="dim")]
-        case Began(commit, platforms):
-            text = f"keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
+        case Began(commit, platforms, worker):
+            who = f"worker {worker} is " if worker else ""
+            text = f"{who}keeping {commit[:SHORT]} in force on {', '.join(platforms)}; Ctrl-C ends it"
             return [Text(text, style="bold")]
+        case Leads():
+            return [Text("sees to git from now on", style="dim")]
         case Judged(proposal, owners):
             return _of_proposal(proposal, owners)
         case Stepped(step=step, outcome=outcome):
@@ -225,6 +265,7 @@ def _of_step(news: Stepped) -> dict[str, Any]:
     return {
         "event": "stepped",
         "passId": news.pass_id,
+        "digest": step_digest(step),
         "step": {
             "action": step.action,
             "kind": step.kind,

@@ -16,7 +16,7 @@ import msgspec
 
 from hanse.cli.terminal import columns, fold, plain
 from hanse.ports.source import Source
-from hanse.ports.store import Index, Store
+from hanse.ports.store import Backup, Index, Store
 from hanse.service.estate import Estate, Language
 
 if TYPE_CHECKING:  # it brings much along that few commands need
@@ -53,6 +53,11 @@ class Joined:
     """Where the user's server.yaml is looked for."""
     copy_store: Callable[[Store, str], Awaitable[int]]
     """Copies everything that a store keeps into an empty one at an address; how many records the journal has."""
+    back_up: Callable[[str | None, str, Path, bool], Coroutine[Any, Any, Backup]]
+    """Writes a store, named as for `estate`, into a file. True: in the place of a file that is there."""
+    restore: Callable[[str | None, str, Path, bool, bool], Coroutine[Any, Any, Backup]]
+    """Puts a backup back. The first True: in the place of what the store holds; the second: though its journal was not
+    whole."""
     listening: Callable[[str | None, Estate, Serving, Hear], AbstractAsyncContextManager[Hear]]
     """Answers over HTTP, if the server configuration says where; what it yields is to be told what happens."""
     troubles: tuple[type[Exception], ...]
@@ -73,7 +78,13 @@ def config(ctx: click.Context) -> str | None:
 
 def estate(ctx: click.Context) -> AbstractAsyncContextManager[Estate]:
     """The estate that the person named."""
-    return joined(ctx).estate(config(ctx), ctx.find_root().obj["database"])
+    return joined(ctx).estate(config(ctx), database(ctx))
+
+
+def database(ctx: click.Context) -> str:
+    """The home of the store that the person named; empty: the one that the server configuration names."""
+    found: str = ctx.find_root().obj["database"]
+    return found
 
 
 def run(ctx: click.Context, job: Callable[[Estate], Coroutine[Any, Any, int]]) -> None:

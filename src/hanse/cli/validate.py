@@ -60,10 +60,11 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
         raise click.UsageError("--changed-since goes by what is remembered; leave out --no-cache")
 
     code = ERROR
+    kept: Checked | None = None  # until the process ends, which then need not free it
 
     async def look() -> None:
         # Nothing large is the coroutine's answer: to set its signals, asyncio lets Python write out what that is.
-        nonlocal code
+        nonlocal code, kept
         source, language, now = main.source(repository), main.language(), datetime.now(UTC)
         base = source.resolve(since) if since else ""
         if worktree or watch:
@@ -83,6 +84,7 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option)
                         if base
                         else check_again(source, language, head, now, cache)
                     )
+        kept = checked
         code = OK if checked.is_sound else ERROR
         _tell(checked, form)
 

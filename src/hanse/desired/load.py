@@ -34,6 +34,8 @@ from hanse.foundation.diagnostics import Diagnostic, Place, error, in_order
 
 MISPLACED = "misplaced-document"
 _ARRAY = struct.Struct(">BI")  # how msgpack begins an array of any length
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding a damaged row raises; the second where a text in it is none."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class _Reading:
         """Parse and type a file."""
         parsed = yaml.parse(data, path)
         documents: list[tuple[int, Document]] = []
+        values: list[tuple[int, dict[str, Any]]] = []
         before = len(self.outdated)
         for item in parsed.documents:
             spot = Spot(path, item.index)
@@ -180,6 +183,7 @@ class _Reading:
             self.outdated += [Finding(*told[:4], spot, told.steps, key=True) for told in outdated]
             try:
                 documents.append((item.index, self.vocabulary.typed(value)))
+                values.append((item.index, value))
             except msgspec.ValidationError:
                 self._failed.append(_Unsound(spot, value, converted.written))
         self.syntax += parsed.diagnostics
@@ -190,7 +194,7 @@ class _Reading:
             and len(documents) == len(parsed.documents)
             and before == len(self.outdated)
         ):
-            self.rows[path] = encode_documents(documents, self.vocabulary)
+            self.rows[path] = encode_documents(values, self.vocabulary)
 
     @property
     def is_sound(self) -> bool:
@@ -309,16 +313,17 @@ def row_of(data: bytes, vocabulary: Vocabulary) -> bytes | None:
     parsed = yaml.parse(data, "")
     if parsed.diagnostics:
         return None
-    documents: list[tuple[int, Document]] = []
+    values: list[tuple[int, dict[str, Any]]] = []
     for item in parsed.documents:
         converted = vocabulary.converted(item.value)
         if converted.outdated:
             return None
         try:
-            documents.append((item.index, vocabulary.typed(converted.value)))
+            vocabulary.typed(converted.value)
         except msgspec.ValidationError:
             return None
-    return encode_documents(documents, vocabulary)
+        values.append((item.index, converted.value))
+    return encode_documents(values, vocabulary)
 
 
 def parts_of(data: bytes, vocabulary: Vocabulary) -> tuple[list[Document], set[Id]]:
@@ -335,9 +340,9 @@ def sound_documents(data: bytes, vocabulary: Vocabulary) -> list[Document] | Non
     return [document for document, _ in reading.declared] if reading.is_sound else None
 
 
-def encode_documents(documents: Iterable[tuple[int, Document]], vocabulary: Vocabulary) -> bytes:
-    """A file's documents with their indexes, as a row for the cache."""
-    return vocabulary.mark + msgspec.msgpack.encode(list(documents))
+def encode_documents(values: list[tuple[int, dict[str, Any]]], vocabulary: Vocabulary) -> bytes:
+    """A file's sound documents with their indexes, as a row for the cache: what was written, without the defaults."""
+    return vocabulary.mark + msgspec.msgpack.encode(values)
 
 
 def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Document]] | None:
@@ -346,7 +351,7 @@ def decode_documents(row: bytes, vocabulary: Vocabulary) -> list[tuple[int, Docu
         return None
     try:
         return vocabulary.decoder.decode(memoryview(row)[len(vocabulary.mark) :])
-    except msgspec.DecodeError:
+    except _DAMAGED:
         return None
 
 
@@ -356,7 +361,7 @@ def _recalled(known: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, l
     lists = b"".join(map(itemgetter(slice(len(vocabulary.mark), None)), ours.values()))
     try:
         found = vocabulary.lists_decoder.decode(_ARRAY.pack(0xDD, len(ours)) + lists)
-    except msgspec.DecodeError:
+    except _DAMAGED:
         documents = ((path, decode_documents(row, vocabulary)) for path, row in ours.items())
         return {path: sound for path, sound in documents if sound is not None}
     return dict(zip(ours, found, strict=True))

@@ -43,7 +43,7 @@ _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _VERSION_1_2 = re.compile(r"%YAML[ \t]+1\.2[ \t]*(?:#.*)?")
 _NOT_PRINTABLE = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BREAKS_OF_YAML_1_1 = re.compile(r"[\x85\u2028\u2029]")
-_DEEP_BLOCKS = re.compile(r"^[ \t?:-]{40}", re.MULTILINE)  # two levels take a column at least
+_DEEP_BLOCKS = re.compile(r"\n[ \t?:-]{40}")  # two levels take a column at least
 _PROPERTIES = re.compile(r"[&*!](?<!\w[&*!])")  # where an anchor, an alias or a tag may begin
 _AFTER_A_NAME = frozenset(["", *" \t\n,[]{}"])
 _RUST_ERROR = re.compile(r"YAML parse error at line (\d+), column (\d+)\n")
@@ -121,7 +121,7 @@ def parse(data: bytes, path: str) -> Parsed:
         if value is not None and not found:
             documents.append(Document(chunk.index, chunk.line, value))
         faults += found
-    return Parsed(documents, in_order(fault.at(path) for fault in faults))
+    return Parsed(documents, in_order(fault.at(path) for fault in faults) if faults else [])
 
 
 def locate(
@@ -264,7 +264,7 @@ def _inspect(chunk: _Chunk, allowance: int) -> tuple[int, list[_Fault]]:
     only those that PyYAML can follow to their end go on to yaml-rs, whose stack they could overflow.
     """
     faults = list(islice(_directives(chunk), MAX_FAULTS)) if chunk.prolog else []
-    if faults or not (_DEEP_BLOCKS.search(chunk.text) or _PROPERTIES.search(chunk.text)):
+    if faults or not (_DEEP_BLOCKS.search(f"\n{chunk.text}") or _PROPERTIES.search(chunk.text)):
         return 0, faults
     inspection = _Inspection(chunk, allowance)
     try:

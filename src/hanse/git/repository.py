@@ -149,8 +149,10 @@ class Repository:
         rows = re.findall(rf"(\d+) \w+ (\w+)\t([^\0]*(?:{ends}))\0", _text(listing))
         found = {name: Entry(mode, blob) for mode, blob, name in rows}
         if suffixes:
-            links = re.findall(rb"(?:\A|\0)120000 blob (\w+)\t([^\0]+)", listing)
-            for path, blob in self._leading_out({_text(name): blob.decode() for blob, name in links}).items():
+            links = [row[12:].partition(b"\t") for row in listing.split(b"\0") if row.startswith(b"120000 ")]
+            for path, blob in self._leading_out(
+                {_text(name): blob.decode() for blob, _, name in links}
+            ).items():
                 found.setdefault(path, Entry("120000", blob))
         return found
 

@@ -1,4 +1,4 @@
-"""Format version 2 of the journal's vocabulary, closed: later versions add events and never change one.
+"""Format version 3 of the journal's vocabulary, closed: later versions add events and never change one.
 
 Tags read `subject:what-happened`. Text about people is typed Personal and leaves the event when it is recorded
 (journal.record); a Secret cannot be recorded at all.
@@ -14,8 +14,8 @@ from msgspec import Struct
 from hanse.desired.intent import SubjectKind
 from hanse.model import Approval, Key, Owner, Personal, Step, Strength
 
-FORMAT = 2
-"""1: up to `pass:finished` · 2: with `fight:noticed`."""
+FORMAT = 3
+"""1: up to `pass:finished` · 2: with `fight:noticed` · 3: with `store:restored`."""
 Result = Literal["done", "not-yet", "refused", "unsure"]
 """Which Outcome it was; the tags of those types."""
 
@@ -145,6 +145,16 @@ class FightNoticed(Struct, frozen=True, tag="fight:noticed"):
     in_seconds: int
 
 
+class StoreRestored(Struct, frozen=True, tag="store:restored"):
+    """The store was put back from a backup: what happened between the two is not in this journal."""
+
+    taken_at: datetime
+    """When the backup was taken."""
+    records: int
+    """How many records the journal had then."""
+    by: Personal
+
+
 Event = (
     OrganizationAccepted
     | GuardTripped
@@ -157,6 +167,7 @@ Event = (
     | OwnerGone
     | PassFinished
     | FightNoticed
+    | StoreRestored
 )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hanse.foundation import canonical
 from hanse.journal.events import Event, StepConcluded
@@ -104,20 +104,25 @@ def _changed(value: _T, change: Callable[[Personal], Personal]) -> _T:
 
     Strict on purpose: what is no plain value could carry a text or a secret past it into the chain.
     """
-    changed: Any = value
-    if type(value) in _PLAIN:
+    kind = type(value)
+    if kind in _PLAIN:
         return value
-    match value:
-        case Personal():
-            changed = change(value)
-        case Struct():
-            items = [(name, getattr(value, name)) for name in value.__struct_fields__]
-            fields = {n: item if type(item) in _PLAIN else _changed(item, change) for n, item in items}
-            changed = type(value)(**fields)
-        case tuple() | list():
-            changed = tuple(_changed(item, change) for item in value)
-        case dict():
-            changed = {name: _changed(item, change) for name, item in value.items()}
-        case _:
-            raise TypeError(f"a {type(value).__name__} cannot be recorded")
+    changed: Any = value
+    if kind is Personal:
+        changed = change(changed)
+    elif isinstance(value, Struct):
+        fields = {}
+        for name in value.__struct_fields__:
+            item = getattr(value, name)
+            if type(item) not in _PLAIN and (other := _changed(item, change)) is not item:
+                fields[name] = other
+        changed = structs.replace(value, **fields) if fields else value
+    elif isinstance(value, tuple | list):
+        changed = tuple(item if type(item) in _PLAIN else _changed(item, change) for item in value)
+    elif isinstance(value, dict):
+        changed = {
+            name: item if type(item) in _PLAIN else _changed(item, change) for name, item in value.items()
+        }
+    else:
+        raise TypeError(f"a {kind.__name__} cannot be recorded")
     return cast("_T", changed)

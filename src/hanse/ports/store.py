@@ -6,18 +6,27 @@ the personal text beside the journal.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from hanse.desired.accepted import AcceptedIntent as AcceptedIntent
 from hanse.foundation.diagnostics import Diagnostic
+from hanse.journal.chain import Finding
 from hanse.journal.events import Event, GrantRevoked, Recorded
 from hanse.journal.revocation import Revocation as Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step
+
+ANY_NUMBER = 2**53
+MARKED = "marked "
+"""What is told to others of marks begins so; the name of the platform follows."""
+REPOSITORY = "repository"
+"""What is told to others where somebody said that the repository changed."""
+SWEEP = "sweep"
+"""What is told to others where all of them shall look at everything."""
 
 
 class Head(Struct, frozen=True):
@@ -47,6 +56,18 @@ class Status(Struct, frozen=True):
     waits: str = ""
     """Why it is not converged, in words for people; empty when it is."""
     remarks: tuple[Remark, ...] = ()
+    waits_code: str = ""
+    """What sort of thing it waits for: that of the remark, `not-yet`, `refused`, `unsure`, `unread`, `away`,
+    `stopped` or `next-pass`."""
+    advice: str = ""
+    """What a person can do about it, where somebody can."""
+    since: dict[str, datetime] = {}
+    """Since when it waits for that, and is remarked what it is, by `waits_code` and `remark_name`."""
+
+
+def remark_name(remark: Remark) -> str:
+    """Names a remark among those of its owner, though its words may change."""
+    return f"{remark.code} {remark.about}"
 
 
 class OwnerRow(Struct, frozen=True):
@@ -71,6 +92,8 @@ class Work(Struct, frozen=True):
     """Looks in a row that left something waiting."""
     why: str = ""
     """For people: what marked it, or what it waits for."""
+    claims: int = 0
+    """How often it was claimed so far."""
 
 
 class Backlog(Struct, frozen=True):
@@ -82,6 +105,39 @@ class Backlog(Struct, frozen=True):
     """Since when the first of them is."""
     retried: int = 0
     """Owners whose last look left something waiting."""
+
+
+class Backup(Struct, frozen=True):
+    """A file with one state of a store, read from its beginning to its end: it is whole."""
+
+    taken_at: datetime
+    records: int
+    """How many the journal had."""
+    size: int
+    """Bytes of the file."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with its journal. It was so in the store already."""
+
+
+class Condition(Struct, frozen=True):
+    """How a platform is, as a process that serves says it every few seconds, in words that may be shown."""
+
+    platform: str
+    at: datetime
+    """When it said so."""
+    away: str = ""
+    """Why it cannot be read; empty when it can."""
+    advice: str = ""
+    """What to do about that."""
+    away_since: datetime | None = None
+    waiting: int = 0
+    """Calls that wait for their turn."""
+    waiting_since: datetime | None = None
+    """Since when there were always some."""
+    rate: float = 0.0
+    """Calls a second that are allowed at present."""
+    most: float = 0.0
+    """Calls a second that are allowed when all is well."""
 
 
 class Rows(Protocol):
@@ -214,6 +270,9 @@ class Store(Protocol):
     Every method raises StoreError where the store cannot do it, and TypeError where a Secret was to be kept.
     """
 
+    distributed: bool
+    """Whether several processes may accept and converge with it side by side, each told what the others do."""
+
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that accepts and converges, until `close`. Raises StoreError naming the one that is already.
 
@@ -249,12 +308,19 @@ class Store(Protocol):
         changed: Mapping[Owner, AcceptedIntent],
         blobs: Mapping[str, bytes],
         events: Sequence[Event],
+        *,
+        before: Head | Literal["any"] | None = "any",
+        concerned: Collection[Owner] = (),
     ) -> None:
-        """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too."""
+        """Move to a new accepted state, with its events, in one transaction. Intents are stored as blobs too.
+
+        `before` is what was accepted when it was judged: StoreError where that is something else by now. `concerned`
+        are marked with it.
+        """
         ...
 
-    def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
+    def owners(self, platform: str = "", workspace: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, those of a platform, or tenants of a workspace on it, in the order of `str(owner)`, streamed."""
         ...
 
     async def owner(self, owner: Owner) -> OwnerRow | None:
@@ -274,17 +340,27 @@ class Store(Protocol):
         ...
 
     async def record(
-        self, statuses: Mapping[Owner, Status], gone: Iterable[Owner] = (), blobs: Mapping[str, bytes] = ...
+        self,
+        statuses: Mapping[Owner, Status],
+        gone: Mapping[Owner, str] = ...,
+        blobs: Mapping[str, bytes] = ...,
     ) -> None:
-        """Note what a pass found; forget owners that are gone. `blobs` are intents that no acceptance brought."""
+        """Note what a pass found. `blobs` are intents that no acceptance brought.
+
+        Owners that are gone are forgotten, if the digest is that of what is accepted of them still.
+        """
         ...
 
     async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
         """Ask for a look at these owners, at `due` at the latest. Owners that are not accepted are dropped."""
         ...
 
-    async def due(self, platform: str, now: datetime) -> list[Work]:
-        """What is due on a platform, oldest first. It stays due until `looked`."""
+    async def count_due(self, platform: str, now: datetime) -> int:
+        """How many owners are due on a platform, whoever has claimed them."""
+        ...
+
+    async def under_way(self, platform: str) -> set[Owner]:
+        """The owners of a platform that are claimed just now, whoever has them."""
         ...
 
     async def next_due(self, platform: str, after: datetime) -> datetime | None:
@@ -299,11 +375,21 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
-        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours alone.
+    async def claim(
+        self, platform: str, now: datetime, most: int, seconds: float, each: int = ...
+    ) -> list[Work]:
+        """Take what is due on a platform and nobody looks at: for so many seconds it is ours alone.
 
-        Seconds of the store's own clock: those of the processes that use it may differ. What a workspace shares is
-        claimed before its tenants, which wait until that is over. A claim that ran out is anybody's.
+        Workspaces take turns, each with what is due longest; `each` is how many of one may be claimed at once, whoever
+        has them. Seconds are of the store's own clock: those of the processes that use it may differ. What a workspace
+        shares is claimed before its tenants, which wait until that is over. A claim that ran out is anybody's.
+        """
+        ...
+
+    async def take(self, claims: Mapping[Owner, int], seconds: float) -> set[Owner]:
+        """Claim these owners, due or not; those that we got.
+
+        We get those that nobody claimed since they had so many claims, and nobody has now.
         """
         ...
 
@@ -322,16 +408,64 @@ class Store(Protocol):
         """
         ...
 
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
+    async def draw(self, platform: str, count: int, per_second: float) -> float:
+        """Take so many calls out of the budget that all processes have for a platform.
+
+        In how many seconds the first of them may go; at once if it is not above zero. After a rest, a second's worth
+        may go at once.
+        """
+        ...
+
+    async def work(self, platform: str = "") -> dict[Owner, Work]:
+        """All of it, or that of one platform."""
+        ...
+
+    async def work_of(self, owners: Iterable[Owner]) -> dict[Owner, Work]:
+        """That of these owners, for people."""
+        ...
+
+    async def places(self, owners: Iterable[Owner], now: datetime) -> dict[Owner, tuple[int, int]]:
+        """Of these owners, those that are due: their place on the platform, longest wait first, and of how many."""
+        ...
+
+    async def keep_conditions(self, conditions: Iterable[Condition]) -> None:
+        """Say how platforms are, in the place of what this process said before."""
+        ...
+
+    async def conditions(self) -> list[Condition]:
+        """What processes that serve said last of platforms, newest first; what is older than an hour may be gone."""
         ...
 
     async def backlog(self, now: datetime) -> dict[str, Backlog]:
         """By platform, how much there is to be looked at. Cheap enough to be asked every few seconds."""
         ...
 
+    async def changes(self) -> int:
+        """How often something was accepted, approved or revoked: another number where what stands may be another."""
+        ...
+
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something. Cheap."""
+        ...
+
+    async def tell(self, topic: str) -> None:
+        """Have all other processes that use the store hear it, if they are there."""
+        ...
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """From now on call this with what other processes tell, in a thread of the store's. It may miss some."""
+        ...
+
+    async def sharing(self) -> int:
+        """How many processes have the hold just now."""
+        ...
+
+    async def restored(self) -> datetime | None:
+        """Of when the store is, where it was restored and nobody has looked since what it would do."""
+        ...
+
+    async def go_on(self) -> None:
+        """Somebody has looked what a restored store would do."""
         ...
 
     async def blob(self, digest: str) -> bytes | None:
@@ -374,12 +508,45 @@ class Store(Protocol):
         """Store provenance read up to a commit, in one transaction."""
         ...
 
+    def provenances(self, beginning: str) -> AsyncIterator[tuple[str, Provenance]]:
+        """Those of all sources that begin so, without their texts, streamed."""
+        ...
+
+    async def forget_provenance(self, sources: Iterable[str]) -> None:
+        """Drop these."""
+        ...
+
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
         ...
 
     async def keep_parsed(self, rows: Mapping[str, bytes]) -> None:
         """Cache parse results by git blob id."""
+        ...
+
+    # What nothing needs any more
+
+    async def tidy(self, now: datetime) -> None:
+        """Drop what nothing names any more: contents a day after, approvals and leases that are over, texts of git's.
+
+        In transactions that nobody has to wait for. The journal stays, with the texts that it names.
+        """
+        ...
+
+    async def rebuild(self, now: datetime, mark: Callable[[Step], str]) -> None:
+        """Make what is a view of the journal anew, and drop what is a cache. Work rows go, too.
+
+        What the journal and an owner's status say alike stays, since the status knows more. `mark` names what a step
+        is about, as `Status.ours` has it. Whoever else would apply must be kept out meanwhile: by `hold`, alone.
+        """
+        ...
+
+    async def parsed_blobs(self) -> set[str]:
+        """Of which blobs parse results are cached."""
+        ...
+
+    async def forget_parsed(self, blob_ids: Iterable[str]) -> None:
+        """Drop the parse results of these."""
         ...
 
     async def close(self) -> None:

@@ -43,6 +43,8 @@ class Reply(Struct, frozen=True):
 
 PASS_ID: ContextVar[str] = ContextVar("pass_id", default="")
 """The pass that the calls of a task belong to; empty where they belong to none, such as those of a sweep."""
+STEP_ID: ContextVar[str] = ContextVar("step_id", default="")
+"""The digest of the step that they belong to; empty where they only look."""
 
 
 class Called(Struct, frozen=True, tag_field="event", tag="called", rename="camel"):
@@ -56,6 +58,8 @@ class Called(Struct, frozen=True, tag_field="event", tag="called", rename="camel
     ended: str
     """The status, or the error's name where no reply came."""
     seconds: float
+    step: str = ""
+    """The digest of the step that it was made for, as in the journal; empty where it only looked."""
 
 
 class Budget(Protocol):
@@ -74,6 +78,10 @@ class Budget(Protocol):
     @property
     def waiting(self) -> int:
         """Calls that wait for their turn."""
+        ...
+
+    def share(self, processes: int) -> None:
+        """From now on so many processes make calls to it, this one among them."""
         ...
 
 

@@ -3,11 +3,13 @@
 Nothing here knows where the accepted state came from.
 """
 
-from hanse.reconcile.loop import Force, Loop, until
+from hanse.reconcile.loop import CLAIM_SECONDS, KEEP_SECONDS, Force, Loop, until
 from hanse.reconcile.passes import Converged, Pass
 from hanse.reconcile.survey import Inherited, People, Survey, World, has_new_hour, survey
 
 __all__ = [
+    "CLAIM_SECONDS",
+    "KEEP_SECONDS",
     "Converged",
     "Force",
     "Inherited",

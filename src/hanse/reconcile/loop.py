@@ -8,8 +8,9 @@ missed, the clock brings what begins or ends, and whoever accepts marks what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
@@ -19,13 +20,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from hanse.apply import Result
-from hanse.desired.intent import Directory, Intent
-from hanse.model import NotYet, Outcome, Owner, Refused, Step, Tenant, WorkspaceOn
-from hanse.plan import Plan
+from hanse.model import Outcome, Owner, Step, Tenant, WorkspaceOn
 from hanse.plan.fights import FIGHT, WITHIN
 from hanse.ports.platform import Hints, Platform, PlatformUnavailable
-from hanse.ports.store import OwnerRow, StoreError, Work
+from hanse.ports.store import ANY_NUMBER, MARKED, SWEEP, OwnerRow, StoreError, Work
 from hanse.ports.transport import PASS_ID
+from hanse.reconcile.looks import BOUNDARY, backoff, next_edge, next_looks
 from hanse.reconcile.news import (
     Away,
     Back,
@@ -47,6 +47,8 @@ PASSES = 4
 """Looks under way at once on one platform."""
 BATCH = 200
 """Owners of one look, where they are read one by one."""
+SWEEPS = 4
+"""Sweeps under way at once, over all platforms: each holds all that it compares. Of a platform that is away, beside."""
 COLLECT_SECONDS = 0.02
 """How long hints are collected: one change of a person is often several of the platform."""
 LISTEN_SECONDS = 5.0
@@ -58,19 +60,28 @@ HELD_SECONDS = 0.1
 CALM_SECONDS, LONGEST_CALM_SECONDS = 0.5, 10.0
 """After a look that hints brought for nothing, until they bring the next one: as long as it took, so that whoever
 changes what is no business of ours has half of our time at most."""
-BACKOFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-"""Between looks at what waits, by their number."""
 LONGEST_REST_SECONDS = 60.0
 """How long nothing is done after errors that are nobody's in particular: of the platform, of the store, of our own."""
 HEALTHY = timedelta(minutes=10)
 """What went well for so long may fail again as if for the first time."""
+CLAIM_SECONDS = 6.0
+"""How long owners under way are ours alone; whoever dies has them taken over then."""
+KEEP_SECONDS = 1.5
+"""Between two times that they are kept, and between two looks whether others left something."""
+SHARE = 20
+"""Owners of one workspace that may be under way at once when the last place for a look is taken, so that one with very
+many leaves room for the others."""
 TOLD_OWNERS = 20
 """Of a pass that begins, so many owners are named."""
-BOUNDARY = "a grant begins or ends, or a fight is over"
 
 
 async def _keep(platform: Platform) -> None:
     """Nothing is open that had to be closed."""
+
+
+async def _stands() -> bool:
+    """Nobody else accepts anything."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -81,22 +92,36 @@ class Force:
     commit: str
     standing: Callable[[OwnerRow], OwnerRow] = lambda row: row
     """A row of the store less what was revoked since."""
+    stands: Callable[[], Awaitable[bool]] = _stands
+    """Whether this is what is accepted still, whatever other processes did; where it is not, `Loop.use` follows."""
     let_go: Callable[[Platform], Awaitable[None]] = _keep
     """Called with a platform that another one took the place of, or none, once nothing is under way on it."""
 
 
 class Loop:
-    """Keeps all platforms. `run` lives until `stop`; everything else may be called meanwhile."""
+    """Keeps all platforms. `run` lives until `stop`; everything else may be called meanwhile.
 
-    def __init__(self, force: Force, told: Told, sweep_seconds: float = 600.0) -> None:
-        """Begin with what is in force; each platform is swept when the loop starts, and every so many seconds."""
+    What it looks at it has claimed in the store, so any number of processes may do so side by side. Hints and sweeps
+    of a platform are the business of one of them at a time.
+    """
+
+    def __init__(
+        self, force: Force, told: Told, sweep_seconds: float = 600.0, *, name: str = "", shared: bool = False
+    ) -> None:
+        """Begin with what is in force; each platform is swept when the loop starts, and every so many seconds.
+
+        `name` tells this process from others; `shared`: there may be others.
+        """
         self.force = force
         self.told = told
         self.sweep_seconds = sweep_seconds
+        self.name = name
+        self.shared = shared
         self.busy: set[Owner] = set()
         """Owners in a pass: nobody is in two at once."""
         self.due_since: dict[Owner, datetime] = {}
         """Owners that a look began at and none left as they shall be yet."""
+        self.sweeping = asyncio.Semaphore(SWEEPS)
         self._begun = 0
         """Passes so far."""
         self._began_at = force.world.now()
@@ -107,6 +132,8 @@ class Loop:
         self._stopping = asyncio.Event()
         self._wrong: BaseException | None = None
         self._undeclared: set[str] = set()
+        self._kept_at = 0.0
+        """When our claims were last known to be ours, by a clock that nobody sets."""
 
     @property
     def accepting(self) -> asyncio.Lock:
@@ -119,6 +146,8 @@ class Loop:
         Raises what ended a part of it that never ends, such as an error in telling the news.
         """
         self.use(self.force)
+        keeping = asyncio.ensure_future(self._keep_claims())
+        keeping.add_done_callback(self.ended)
         try:
             await self._stopping.wait()
         finally:
@@ -130,6 +159,8 @@ class Loop:
             for run in self._passes.values():
                 run.stop()
             await asyncio.gather(*self._passes, *self._former, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
         if self._wrong is not None:
             raise self._wrong
 
@@ -165,17 +196,29 @@ class Loop:
         if not marked:
             return
         await self.force.world.store.mark(marked, self.force.world.now(), why)
-        for name in {owner.platform for owner in marked} & self._keepers.keys():
+        self.wake({owner.platform for owner in marked})
+
+    def wake(self, platforms: Collection[str]) -> None:
+        """Look what is due on these."""
+        for name in self._keepers.keys() & set(platforms):
             self._keepers[name].wake()
+
+    def hear(self, topic: str) -> None:
+        """Another process told something."""
+        if topic.startswith(MARKED):
+            self.wake([topic.removeprefix(MARKED)])
+        elif topic == SWEEP:
+            self.sweep()
 
     def unseen(self) -> list[str]:
         """Platforms that were not swept yet since they are kept, and are not known to be away."""
         return sorted(name for name, keeper in self._keepers.items() if not keeper.is_known)
 
     def new_pass_id(self) -> str:
-        """Names a pass like no other: what is in force, when the loop began, and how many passes there were."""
+        """Names a pass like no other: what is in force, who makes it since when, and how many passes it made."""
         self._begun += 1
-        return f"{self.force.commit[:8]}-{self._began_at:%Y%m%dT%H%M%S}-{self._begun}"
+        who = f"{self._began_at:%Y%m%dT%H%M%S}{self.name}"
+        return f"{self.force.commit[:8]}-{who}-{self._begun}"
 
     def sweep(self) -> None:
         """Look at everything now: nobody knows who is concerned."""
@@ -195,6 +238,29 @@ class Loop:
             await note(world, seen, Survey(), Result())
             self.told(Away(name, str(seen.unavailable[name]), seen.unavailable[name].advice))
         self._undeclared = names
+
+    async def _keep_claims(self) -> None:
+        """Keep the owners under way ours. A look whose owners another process has by now, or may have, is given up."""
+        while True:
+            await self.force.world.sleep(KEEP_SECONDS)
+            asked_at, busy = time.monotonic(), set(self.busy)
+            if not busy:
+                continue
+            ours: set[Owner] = set()
+            try:
+                async with asyncio.timeout(KEEP_SECONDS):
+                    ours = await self.force.world.store.keep(busy, CLAIM_SECONDS)
+                self.claimed(asked_at)
+            except (StoreError, TimeoutError):
+                if time.monotonic() - self._kept_at < CLAIM_SECONDS - KEEP_SECONDS:
+                    continue
+            for run in self._passes.values() if self.shared else ():
+                if run.owners <= busy and not run.owners <= ours:
+                    run.give_up()
+
+    def claimed(self, asked_at: float) -> None:
+        """What was asked for at that instant is ours."""
+        self._kept_at = max(self._kept_at, asked_at)
 
     def begin(self, run: Pass, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a pass, which outlives whoever started it."""
@@ -224,8 +290,12 @@ class _Keeper:
         self.platform = platform
         self._heard: set[Owner] = set()
         """Owners of hints that nothing came of yet."""
+        self._leads = not loop.shared
+        """Whether hints and sweeps of the platform are ours."""
         self._taken: set[Owner] = set()
         """Owners of hints that came before a look under way began to read: it has them done with, if it ends well."""
+        self._taken_elsewhere = False
+        """Whether something is due that could not be claimed."""
         self._calm: dict[Owner, datetime] = {}
         """Until when hints of an owner are kept back."""
         self._hint = asyncio.Event()
@@ -247,8 +317,8 @@ class _Keeper:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was swept, or is known to be away."""
-        return self._swept or self._away
+        """Whether it was swept, or is known to be away; or another process sees to that."""
+        return self._swept or self._away or not self._leads
 
     def wake(self) -> None:
         """Look what is due."""
@@ -267,13 +337,50 @@ class _Keeper:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._always("work", self._work))
+            if self.loop.shared:
+                group.create_task(self._always("taking the lead", self._lead_in_turn))
+            else:
+                group.create_task(self._lead())
+
+    async def _lead(self) -> None:
+        """Listen to the platform, and sweep it."""
+        async with asyncio.TaskGroup() as group:
             if isinstance(self.platform, Hints):
                 group.create_task(self._always("listening", partial(self._listen, self.platform)))
                 group.create_task(self._always("hints", self._collect))
             else:
                 self._listening.set()
             group.create_task(self._always("sweeping", self._sweep))
-            group.create_task(self._always("work", self._work))
+
+    async def _lead_in_turn(self) -> None:
+        """Lead as long as no other process does."""
+        lease, store = f"platform {self.name}", self.loop.force.world.store
+        leading: asyncio.Task[None] | None = None
+        known_at = time.monotonic()
+        try:
+            while True:
+                asked_at = time.monotonic()
+                try:
+                    leads, known_at = await store.lease(lease, CLAIM_SECONDS), asked_at
+                except StoreError:
+                    leads = self._leads and time.monotonic() - known_at < CLAIM_SECONDS - KEEP_SECONDS
+                if leads != self._leads:
+                    self._leads, self._swept = leads, False
+                if leads and leading is None:
+                    leading = asyncio.ensure_future(self._lead())
+                elif not leads and leading is not None:
+                    await _cancelled(leading)
+                    leading = None
+                if leading is not None and leading.done():
+                    leading.result()
+                await self.loop.force.world.sleep(KEEP_SECONDS)
+        finally:
+            if leading is not None:
+                await _cancelled(leading)
+                self._leads = False
+                with suppress(StoreError):  # it runs out
+                    await store.lease(lease, 0.0)
 
     async def _always(self, what: str, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do it, and do it again: the loop outlives a full disk, and a mistake in one platform."""
@@ -286,7 +393,7 @@ class _Keeper:
                 self.loop.told(Failed(f"{self.name}: {what}", *_words(error)))
             world = self.loop.force.world
             failures = failures + 1 if world.now() - began < HEALTHY else 1
-            await world.sleep(min(_backoff(failures - 1), LONGEST_REST_SECONDS))
+            await world.sleep(min(backoff(failures - 1), LONGEST_REST_SECONDS))
 
     # Hints
 
@@ -312,6 +419,8 @@ class _Keeper:
             world, busy = self.loop.force.world, self.loop.busy
             await world.sleep(HELD_SECONDS if kept_back else COLLECT_SECONDS)
             self._hint.clear()
+            if self.loop.shared:
+                busy = busy | await world.store.under_way(self.name)
             now = world.now()
             # Where a fight rests, a look that begins later than now is due already.
             self._heard = {owner for owner in self._heard if not world.fights.resting(owner, now)}
@@ -347,12 +456,14 @@ class _Keeper:
             self._sweep_now.clear()
             world = self.loop.force.world
             began = world.now()
-            failures = 0 if await self._sweep_once() else failures + 1
+            async with nullcontext() if self._away else self.loop.sweeping:
+                there = await self._sweep_once()
+            failures = 0 if there else failures + 1
             # Where a platform says all the time that anything may have happened, half of our time is enough.
             took = (world.now() - began).total_seconds() if not failures else 0.0
             rest = min(max(took, CALM_SECONDS), LONGEST_REST_SECONDS)
             await world.sleep(rest)
-            pause = min(self.loop.sweep_seconds, _backoff(failures)) if failures else self.loop.sweep_seconds
+            pause = min(self.loop.sweep_seconds, backoff(failures)) if failures else self.loop.sweep_seconds
             await self.loop.until(self._sweep_now, pause - rest)
 
     async def _sweep_once(self) -> bool:
@@ -360,6 +471,7 @@ class _Keeper:
         loop = self.loop
         async with loop.accepting:
             force = loop.force
+            known = await force.world.store.work(self.name)
             self._looked = set(loop.busy)
             rows = [force.standing(row) async for row in force.world.store.owners(self.name)]
         world, began = force.world, force.world.now()
@@ -368,7 +480,7 @@ class _Keeper:
             return False
         different = [owner for owner, plan in seen.plans.items() if plan.steps]
         await loop.mark(different, "a sweep found a difference")
-        await self._note_rest(world, seen, [*(seen.rows.keys() - set(different))], began)
+        await self._note_rest(world, seen, [*(seen.rows.keys() - set(different))], known, began)
         world.past.forget()
         self._calm = {owner: until for owner, until in self._calm.items() if until > world.now()}
         seconds = (world.now() - began).total_seconds()
@@ -376,30 +488,46 @@ class _Keeper:
         loop.told(Swept(self.name, len(rows), seconds, len(different)))
         return True
 
-    async def _note_rest(self, world: World, seen: Survey, rest: Sequence[Owner], at: datetime) -> None:
-        """Note owners that need no step, some at a time so that nobody waits long for the store."""
-        known = await world.store.work()
+    async def _note_rest(
+        self,
+        world: World,
+        seen: Survey,
+        rest: Sequence[Owner],
+        known: Mapping[Owner, Work],
+        at: datetime,
+    ) -> None:
+        """Note owners that need no step, some at a time so that nobody waits long for the store.
+
+        `known` are their work rows of before the sweep: whom somebody claimed since, they know better.
+        """
         for start in range(0, len(rest), BATCH):
-            part = _only(seen, set(rest[start : start + BATCH]) - self._looked)
-            await conclude_open_steps(world, part)
-            await self._left(await note(world, part, Survey(), Result()))
-            self._tell_remarks(part)
-            looks = []
-            for owner, row in part.rows.items():
-                work = known.get(owner, Work(owner, 0))
-                edge = next_edge(row.accepted.intent, world.directory, at)
-                sooner = owner not in known or (edge is not None and (work.due is None or edge < work.due))
-                if sooner and owner not in self._looked:
-                    looks.append(replace(work, due=edge, why=BOUNDARY))
-            await world.store.looked(looks)
-        self._wake.set()
+            some = {
+                owner: known[owner].claims if owner in known else 0 for owner in rest[start : start + BATCH]
+            }
+            taken = await world.store.take(some, CLAIM_SECONDS)
+            part = _only(seen, taken - self._looked)
+            try:
+                await conclude_open_steps(world, part)
+                await self._left(await note(world, part, Survey(), Result()))
+                self._tell_remarks(part)
+                looks = []
+                for owner, row in part.rows.items():
+                    work = known.get(owner, Work(owner, 0))
+                    edge = next_edge(row.accepted.intent, world.directory, at)
+                    if owner not in known or (edge is not None and (work.due is None or edge < work.due)):
+                        looks.append(replace(work, due=edge, why=BOUNDARY))
+                await world.store.looked(looks)
+            finally:
+                await world.store.let_go(taken)
+                self._wake.set()  # for those that could not be claimed meanwhile
 
     # Work
 
     async def _work(self) -> None:
         while True:
             self._wake.clear()
-            await self.loop.until(self._wake, min(await self._begin_looks(), NAP_SECONDS))
+            nap = KEEP_SECONDS if self.loop.shared else NAP_SECONDS
+            await self.loop.until(self._wake, min(await self._begin_looks(), nap))
 
     async def _begin_looks(self) -> float:
         """Begin looks at what is due; in how many seconds to look again."""
@@ -410,27 +538,61 @@ class _Keeper:
         self._clock = now
         if rest := self._rest_left(now):
             return rest
-        due = [work for work in await store.due(self.name, now) if self._is_free(work.owner)]
-        while due and len(self._passes) < PASSES:
-            whole = len(due) > FEW and len(due) > SWEEP_FROM * await store.count(self.name)
-            batch = due if whole else due[:BATCH]
-            await self._begin_look(batch, whole=whole)
-            due = [work for work in due if self._is_free(work.owner)]
+        self._taken_elsewhere = False
+        while len(self._passes) < PASSES and await self._begin_look(now):
+            pass
         later = await store.next_due(self.name, now)
-        return (later - now).total_seconds() if later is not None else NAP_SECONDS
+        seconds = (later - now).total_seconds() if later is not None else NAP_SECONDS
+        return min(seconds, KEEP_SECONDS) if self._taken_elsewhere else seconds
 
-    def _is_free(self, owner: Owner) -> bool:
-        """Whether no pass has it, nor what its workspace shares: a tenant may lie in that."""
-        return not self.loop.busy & {owner, WorkspaceOn(owner.platform, owner.workspace)}
-
-    async def _begin_look(self, batch: Sequence[Work], *, whole: bool) -> None:
-        loop = self.loop
-        async with loop.accepting:
-            force = loop.force
-            found = await force.world.store.rows(work.owner for work in batch)
-            rows = [force.standing(row) for row in found]
-        owners = {work.owner for work in batch}
+    async def _begin_look(self, now: datetime) -> bool:
+        """Begin a look at some of what is due; whether there was something."""
+        loop, world = self.loop, self.loop.force.world
+        due = await world.store.count_due(self.name, now)
+        count = await world.store.count(self.name) if due > FEW else 0
+        whole = due > FEW and due > SWEEP_FROM * count
+        most = BATCH
+        if whole:  # of those that are looked at all together, others get their part
+            most = max(BATCH, -(-count // 2)) if loop.shared else due
+        each = SHARE if len(self._passes) == PASSES - 1 else ANY_NUMBER
+        asked_at = time.monotonic()
+        batch = await world.store.claim(self.name, now, most, CLAIM_SECONDS, each) if due else []
+        # Ours that ran out, while the store could not be asked to keep them, may be under way still.
+        batch = [work for work in batch if work.owner not in loop.busy]
+        if not batch:
+            self._taken_elsewhere = due > 0
+            return False
+        loop.claimed(asked_at)
+        owners = frozenset(work.owner for work in batch)
         loop.busy |= owners
+        try:
+            async with loop.accepting:
+                force = loop.force
+                found = await force.world.store.rows(owners)
+                rows = [force.standing(row) for row in found]
+                stands = await force.stands()
+        except BaseException:
+            loop.busy -= owners
+            with suppress(StoreError):  # they run out
+                await world.store.let_go(owners)
+            raise
+        if not stands:
+            loop.busy -= owners
+            await force.world.store.let_go(owners)
+            return False
+        self._begin_pass(force, batch, owners, rows, whole=whole and len(batch) > FEW)
+        return True
+
+    def _begin_pass(
+        self,
+        force: Force,
+        batch: Sequence[Work],
+        owners: frozenset[Owner],
+        rows: list[OwnerRow],
+        *,
+        whole: bool,
+    ) -> None:
+        loop = self.loop
         self._looked |= owners
         pass_id, now = loop.new_pass_id(), force.world.now()
         for work in batch:
@@ -439,7 +601,7 @@ class _Keeper:
         def tried(step: Step, outcome: Outcome) -> None:
             loop.told(Stepped(step, outcome, pass_id))
 
-        run = Pass(force.world, force.commit, tried, self._reads, id=pass_id)
+        run = Pass(force.world, force.commit, tried, self._reads, id=pass_id, owners=owners)
 
         def ended(task: asyncio.Task[None]) -> None:
             loop.busy -= owners
@@ -465,6 +627,9 @@ class _Keeper:
         except Exception as error:
             self.loop.told(Failed(f"a look at {self.name}", *_words(error)))
             self._rest(error)
+        finally:
+            with suppress(StoreError):  # they run out
+                await run.world.store.let_go(run.owners)
 
     async def _look_at(self, run: Pass, batch: Sequence[Work], rows: list[OwnerRow], *, whole: bool) -> None:
         loop, world = self.loop, run.world
@@ -476,6 +641,8 @@ class _Keeper:
             converged = await run.carry_out(first)
             is_there = self._is_there(converged.after)
         else:
+            if run.given_up:
+                return
             await conclude_open_steps(world, first)
             converged = Converged(after=first, gone=await note(world, first, Survey(), Result()))
         await self._left(converged.gone)
@@ -484,7 +651,7 @@ class _Keeper:
             loop.told(Fought(fight.owner, fight.key, len(fight.repairs), WITHIN.seconds))
         if is_there and not run.stopped:
             self._taken -= {owner for owner, plan in converged.after.plans.items() if not plan.steps}
-            await world.store.looked(looks := _next_looks(world, batch, rows, first, converged))
+            await world.store.looked(looks := next_looks(world, batch, rows, first, converged))
             self._tell_settled(run, batch, first, converged, looks)
 
     def _tell_settled(
@@ -557,7 +724,7 @@ class _Keeper:
         if error is None:
             self._failures, self._rests_until = 0, None
         elif not self._rest_left(now):  # else several looks fail by one cause
-            pause = min(_backoff(self._failures), LONGEST_REST_SECONDS)
+            pause = min(backoff(self._failures), LONGEST_REST_SECONDS)
             self._rests_until = now + timedelta(seconds=pause)
             self._failures += 1
 
@@ -565,6 +732,11 @@ class _Keeper:
         """Seconds until a look may begin; none, too, where the clock was set back since."""
         left = (self._rests_until - now).total_seconds() if self._rests_until else 0.0
         return left if 0 < left <= LONGEST_REST_SECONDS else 0.0
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def until(event: asyncio.Event, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -579,62 +751,6 @@ async def until(event: asyncio.Event, seconds: float, sleep: Callable[[float], A
             wait.cancel()
 
 
-def next_edge(intent: Intent, directory: Directory, after: datetime) -> datetime | None:
-    """When the next grant that gives somebody something begins or ends; None: nothing more will."""
-    if intent.left_at:
-        return None
-    edges = (
-        edge
-        for term in intent.grants
-        for edge in (term.start, term.end)
-        if edge is not None and edge > after and directory.members(term.subject_kind, term.subject)
-    )
-    return min(edges, default=None)
-
-
-def _next_looks(
-    world: World, batch: Sequence[Work], rows: Sequence[OwnerRow], first: Survey, converged: Converged
-) -> list[Work]:
-    """When to look at each of these owners again, and why."""
-    now = world.now()
-    looks: list[Work] = []
-    intents = {row.owner: row.accepted.intent for row in rows}
-    asked = _asked(converged.result)
-    for work in batch:
-        owner = work.owner
-        if owner not in intents or owner in converged.gone:
-            continue
-        incomplete = any(converged.after.observations[owner.platform].incomplete)
-        waits = owner in asked or incomplete or _goes_on(converged.after.plans[owner], converged.result)
-        attempts = work.attempts + 1 if waits else 0
-        times = [
-            # Not after the instant of now: what began or ended during the look was not looked at.
-            next_edge(intents[owner], world.directory, first.compiled_at[owner.platform]),
-            world.fights.next_look(owner, now),
-        ]
-        if waits:
-            times.append(now + timedelta(seconds=max(asked.get(owner, 0.0), _backoff(work.attempts))))
-        due = min((time for time in times if time is not None), default=None)
-        why = "it is tried again" if waits else BOUNDARY
-        looks.append(replace(work, due=due, attempts=attempts, why=why))
-    return looks
-
-
-def _asked(result: Result) -> dict[Owner, float]:
-    """By owner, after how many seconds a platform asked to be tried again."""
-    asked: dict[Owner, float] = {}
-    for step, outcome in result.outcomes:
-        if isinstance(outcome, NotYet):
-            asked[step.owner] = max(asked.get(step.owner, 0.0), outcome.retry_after)
-    return asked
-
-
-def _goes_on(plan: Plan, result: Result) -> bool:
-    """Whether trying again may help: something is left that was not refused, and hangs on nothing that was."""
-    refused = {step.key for step, outcome in result.outcomes if isinstance(outcome, Refused)}
-    return any(step.key not in refused and refused.isdisjoint(step.needs) for step in plan.steps)
-
-
 def _only(seen: Survey, owners: Collection[Owner]) -> Survey:
     """What was seen of these owners."""
     return replace_fields(
@@ -642,10 +758,6 @@ def _only(seen: Survey, owners: Collection[Owner]) -> Survey:
         rows={owner: seen.rows[owner] for owner in owners},
         plans={owner: seen.plans[owner] for owner in owners if owner in seen.plans},
     )
-
-
-def _backoff(attempts: int) -> float:
-    return BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS) - 1)]
 
 
 def _first(error: BaseException) -> BaseException:

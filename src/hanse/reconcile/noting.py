@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -10,11 +12,11 @@ from hanse.apply import Result
 from hanse.foundation.canonical import encode
 from hanse.journal.events import Event, OwnerConverged, OwnerGone
 from hanse.journal.record import concluded
-from hanse.model import Done, NotYet, Outcome, Owner, Unsure, owner_of
+from hanse.model import Done, NotYet, Outcome, Owner, Refused, Remark, Unsure, owner_of
 from hanse.observed import Observation
 from hanse.plan import Plan, happened, mark_of
 from hanse.plan.fights import FIGHT
-from hanse.ports.store import OwnerRow, Status
+from hanse.ports.store import OwnerRow, Status, remark_name
 from hanse.reconcile.survey import Survey, World
 
 KEPT = ("deletion-waits", "not-empty")
@@ -52,29 +54,32 @@ async def note(
     """
     events: list[Event] = []
     statuses: dict[Owner, Status] = {}
-    gone: list[Owner] = []
+    gone: dict[Owner, str] = {}
+    """With what they left with."""
     ours = marks(world, result)
-    failures = {step.owner: _words(came) for step, came in result.outcomes if not isinstance(came, Done)}
+    failures = {step.owner: came for step, came in result.outcomes if not isinstance(came, Done)}
     async with world.accepting:
         for owner, row in first.rows.items():
             latest = seen if owner in seen.rows else first
             plan = latest.plans.get(owner)
             done = tuple(sorted({*row.status.ours, *ours.get(owner, ())}))
             if owner in stopped:
-                waits = "the last pass was stopped before its end"
-                statuses[owner] = replace(row.status, ours=done, waits=waits)
+                waits = _Waits("stopped", "the last pass was stopped before its end")
+                statuses[owner] = _told(replace(row.status, ours=done), waits, world.now())
                 continue
             if plan is None:
                 error = latest.unavailable.get(owner.platform)
-                statuses[owner] = replace(row.status, ours=done, waits=str(error or "was not read"))
+                waits = _Waits("away", str(error or "was not read"), error.advice if error else "")
+                statuses[owner] = _told(replace(row.status, ours=done), waits, world.now())
                 continue
             observation = latest.observations[owner.platform]
             if _is_gone(row, observation):
-                if await _still_leaves(world, row):
-                    gone.append(owner)
+                if digest := await _left_with(world, row):
+                    gone[owner] = digest
                     events.append(OwnerGone(owner))
                 continue
-            status, holds = _status(row, plan, observation, done, failures.get(owner, ""))
+            status, waiting, holds = _status(row, plan, observation, done, failures.get(owner))
+            status = _told(status, waiting, world.now())
             if holds:
                 digest = row.accepted.intent.digest
                 if row.status.applied != digest or first.plans[owner].steps:
@@ -92,26 +97,57 @@ async def note(
     return tuple(gone)
 
 
+class _Waits(NamedTuple):
+    """What an owner waits for."""
+
+    code: str
+    message: str
+    advice: str = ""
+
+
 def _status(
-    row: OwnerRow, plan: Plan, observation: Observation, done: tuple[str, ...], failure: str
-) -> tuple[Status, bool]:
-    """What was found of an owner, and whether it holds what is accepted of it."""
-    blocked = next((remark.message for remark in plan.remarks if remark.blocking), "")
-    kept = next((remark.message for remark in plan.remarks if remark.code in KEPT), "")
-    fought = next((remark.message for remark in plan.remarks if remark.code == FIGHT), "")
+    row: OwnerRow, plan: Plan, observation: Observation, done: tuple[str, ...], failure: Outcome | None
+) -> tuple[Status, _Waits | None, bool]:
+    """What was found of an owner, what it waits for, and whether it holds what is accepted of it."""
     unread = "; ".join(f"{kind}: {why}" for kind, why in sorted(observation.incomplete.items()))
     # What was not read may hold what nobody asked for.
     holds = plan.holds and not unread
-    waits = failure or blocked or unread or fought or "is to be changed at the next pass"
+    kept = next((_remarked(remark) for remark in plan.remarks if remark.code in KEPT), None)
+    waits = kept if holds else _waits(plan, failure, unread)
     status = replace(
         row.status,
         observed_at=observation.taken_at,
         steps_left=len(plan.steps) + len(plan.withheld),
         ours=() if holds else done,
-        waits=kept if holds else waits,
         remarks=plan.remarks,
     )
-    return status, holds
+    return status, waits, holds
+
+
+def _waits(plan: Plan, failure: Outcome | None, unread: str) -> _Waits:
+    """What it waits for that does not hold: what came of its steps goes before what cannot be done."""
+    if failure is not None and not isinstance(failure, Done):
+        advice = failure.advice if isinstance(failure, Refused) else ""
+        return _Waits(str(failure.__struct_config__.tag), failure.reason, advice)
+    blocked = next((_remarked(remark) for remark in plan.remarks if remark.blocking), None)
+    if blocked:
+        return blocked
+    if unread:
+        return _Waits("unread", unread)
+    fought = next((_remarked(remark) for remark in plan.remarks if remark.code == FIGHT), None)
+    return fought or _Waits("next-pass", "is to be changed at the next pass")
+
+
+def _remarked(remark: Remark) -> _Waits:
+    return _Waits(remark.code, remark.message, remark.advice)
+
+
+def _told(status: Status, waits: _Waits | None, at: datetime) -> Status:
+    """The status with what it waits for, and since when that and its remarks are so."""
+    code, message, advice = waits or _Waits("", "")
+    names = [*([code] if code else []), *map(remark_name, status.remarks)]
+    since = {name: status.since.get(name, at) for name in names}
+    return replace(status, waits=message, waits_code=code, advice=advice, since=since)
 
 
 def _is_gone(row: OwnerRow, observation: Observation) -> bool:
@@ -122,10 +158,11 @@ def _is_gone(row: OwnerRow, observation: Observation) -> bool:
     return not any(owner_of(key, owner.platform) == owner for key, _ in observation.twins)
 
 
-async def _still_leaves(world: World, row: OwnerRow) -> bool:
-    """Whether nothing else was accepted of it while it was looked at."""
+async def _left_with(world: World, row: OwnerRow) -> str:
+    """What is accepted of an owner that leaves; empty if something else was accepted while it was looked at."""
     now = await world.store.owner(row.owner)
-    return now is not None and now.accepted.intent.left_at == row.accepted.intent.left_at
+    leaves = now is not None and now.accepted.intent.left_at == row.accepted.intent.left_at
+    return now.accepted.intent.digest if now is not None and leaves else ""
 
 
 def marks(world: World, result: Result) -> Mapping[Owner, list[str]]:
@@ -136,7 +173,3 @@ def marks(world: World, result: Result) -> Mapping[Owner, list[str]]:
             kinds = {k.name: k for k in world.platforms[step.owner.platform].describe().kinds}
             found.setdefault(step.owner, []).append(mark_of(step, kinds))
     return found
-
-
-def _words(outcome: Outcome) -> str:
-    return "" if isinstance(outcome, Done) else outcome.reason

@@ -44,12 +44,20 @@ class Pass:
     stopped: bool = False
     id: str = ""
     """Names the pass in what is told of it."""
+    owners: frozenset[Owner] = frozenset()
+    """Whom it looks at, where they were claimed for it."""
+    given_up: bool = False
 
     def stop(self) -> None:
         """Begin no further step; what was done is noted, the rest is left for the next pass."""
         self.stopped = True
         if self._execution is not None:
             self._execution.stop()
+
+    def give_up(self) -> None:
+        """As `stop`; nothing is noted either, since another process may look after these owners by now."""
+        self.given_up = True
+        self.stop()
 
     async def carry_out(self, first: Survey, *, rounds: int = ROUNDS) -> Converged:
         """Do what the survey plans, read back, and go on where that made more possible."""
@@ -76,7 +84,8 @@ class Pass:
             again = (step for plan in current.plans.values() for step in plan.steps)
             if not result.count(Done) or not any((s.owner, s.action, s.key) in shown for s in again):
                 break
-        outcome.gone = await note(world, first, seen, outcome.result, self._broken_off(outcome.result))
+        if not self.given_up:
+            outcome.gone = await note(world, first, seen, outcome.result, self._broken_off(outcome.result))
         counts = {kind: outcome.result.count(kind) for kind in (Done, Refused, NotYet, Unsure)}
         waiting = counts[NotYet] + len(outcome.result.skipped)
         finished = PassFinished(self.commit, counts[Done], counts[Refused], waiting, counts[Unsure])

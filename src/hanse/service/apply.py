@@ -35,6 +35,8 @@ async def finish(estate: Estate, planned: Planned, run: Pass) -> Applied:
     """Accept and carry out what was planned. Raises StoreError, and Trouble where too long was thought about it."""
     _must_be_fresh(estate, planned.survey)
     await accept(estate, planned.proposal)
+    if planned.proposal.restored and planned.survey.rows.keys() == planned.proposal.rows.keys():
+        await estate.store.go_on()
     return Applied(planned, await run.carry_out(planned.survey))
 
 

@@ -83,8 +83,13 @@ class Estate:
     @property
     def who(self) -> Personal:
         """Who runs the command, as the journal keeps it: the account, and whose it is where that is known."""
-        person = self.config.accounts.get(self.operator)
-        return Personal(f"{person} (account {self.operator})" if person else self.operator)
+        return operator_of(self.config, self.operator)
+
+
+def operator_of(config: ServerConfig, account: str) -> Personal:
+    """Who has an account, as the journal keeps it."""
+    person = config.accounts.get(account)
+    return Personal(f"{person} (account {account})" if person else account)
 
 
 def bound(config: ServerConfig, platform: PlatformSettings) -> Credential:

@@ -40,7 +40,7 @@ class Ground:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._head = ("", "", "")
+        self._head = self._next = ("", "", "")
 
     async def check(self, estate: Estate, commit: str, now: datetime) -> Checked:
         """Check all of a commit, so that the next can be judged by what it changes. Raises SourceError."""
@@ -53,7 +53,7 @@ class Ground:
     def stand(
         self, commit: str, checked: Checked, acceptance: Acceptance, rows: Mapping[Owner, OwnerRow]
     ) -> None:
-        """Stand on a commit once it is accepted, if it is accepted just as it is written. `rows` are those of all."""
+        """Stand on a commit as soon as it is accepted, if that is just as it is written. `rows` are those of all."""
         plain = not (
             acceptance.trips
             or acceptance.lapsed
@@ -61,9 +61,17 @@ class Ground:
             or acceptance.settings != checked.settings
             or acceptance.directory != checked.directory
         )
-        self._head = (
+        self._next = (
             (commit, digest(acceptance.directory), digest(acceptance.settings)) if plain else ("", "", "")
         )
+
+    def forget(self) -> None:
+        """What was judged before and is not accepted, counts for nothing."""
+        self._next = ("", "", "")
+
+    def accepted(self) -> None:
+        """What was judged last is accepted."""
+        self._head = self._next
 
     async def judge(  # noqa: PLR0911 (one for each thing that may differ)
         self,
@@ -122,7 +130,7 @@ class Ground:
         # does not trip here trips nowhere.
         if acceptance.trips or acceptance.refused or acceptance.findings:
             return None
-        self._head = commit, head.directory, head.settings
+        self._next = commit, head.directory, head.settings
         return Known(checked, acceptance, rows)
 
 

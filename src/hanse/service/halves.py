@@ -12,7 +12,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
@@ -21,6 +21,11 @@ T = TypeVar("T")
 _END = b"end"
 MOST = 4
 """Parts at most: each takes memory of its own for what it touches."""
+
+
+def share(things: Sequence[T], part: int, parts: int) -> Sequence[T]:
+    """One part's share: things side by side, for what lies beside them in memory is copied too once it is touched."""
+    return things[len(things) * part // parts : len(things) * (part + 1) // parts]
 
 
 def in_parts(job: Callable[[int, int], T], size: int, least: int) -> list[T]:

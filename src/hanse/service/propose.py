@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +45,8 @@ class Proposal:
     approvals: Mapping[str, Approval]
     revoked: frozenset[str] = frozenset()
     """Grants that a revocation takes away, as `desired.source` names them."""
+    restored: datetime | None = None
+    """Of when the store is, where it was restored and nobody has looked since what it would do."""
 
     @property
     def stands(self) -> str:
@@ -83,6 +85,9 @@ async def propose(estate: Estate, commit: str = "", ground: Ground | None = None
     approvals = await estate.store.approvals(now)
     directory, settings = await accepted_state(estate.store, head)
     revocations = await estate.store.revocations()
+    restored = await estate.store.restored()
+    if ground:
+        ground.forget()
     refusals = await untrusted(estate, commit, head, directory, settings)
     if ground and head and settings and not refusals and not revocations:
         known = await ground.judge(estate, commit, head, directory, settings, approvals, now)
@@ -104,7 +109,7 @@ async def propose(estate: Estate, commit: str = "", ground: Ground | None = None
         stands = subtraction.apply_to_settings(settings) if settings else None
         revoked = revoked_grants((row.accepted.intent for row in rows.values()), revocations)
         return Proposal(
-            commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked
+            commit, head, None, found, acceptance, standing, directory, stands, approvals, revoked, restored
         )
 
     if refusals:
@@ -155,6 +160,7 @@ async def propose(estate: Estate, commit: str = "", ground: Ground | None = None
         acceptance.settings,
         approvals,
         revoked,
+        restored,
     )
 
 
@@ -179,8 +185,11 @@ def revoked_grants(intents: Iterable[Intent], revocations: Sequence[Revocation])
     )
 
 
-async def accept(estate: Estate, proposal: Proposal) -> None:
-    """Make the proposal the accepted state, in one transaction with its events. Raises StoreError."""
+async def accept(estate: Estate, proposal: Proposal, concerned: Collection[Owner] = ()) -> None:
+    """Make the proposal the accepted state, in one transaction with its events, and mark who is concerned.
+
+    Raises StoreError, also where something else is accepted by now than when it was judged.
+    """
     checked, acceptance, head = proposal.checked, proposal.acceptance, proposal.head
     settings = proposal.settings
     if checked is None or acceptance is None or settings is None or not proposal.is_new:
@@ -209,7 +218,9 @@ async def accept(estate: Estate, proposal: Proposal) -> None:
         if not trip.carried
     ]
     new_head = Head(proposal.commit, now, accepted.directory, accepted.settings)
-    await estate.store.accept(new_head, acceptance.changed, blobs, [*tripped, accepted])
+    await estate.store.accept(
+        new_head, acceptance.changed, blobs, [*tripped, accepted], before=head, concerned=concerned
+    )
 
 
 def _by_owner(item: tuple[Owner, object]) -> str:

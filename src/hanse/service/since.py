@@ -272,18 +272,27 @@ class _Look:
         files, links = manifest_files(self._source, self._commit)
         later = _Later(self._index)
         rows = await known_rows(self._source, self._language, files.blobs.values(), later)
-        loaded = load_blobs(files, self._language, self._now, rows, links)
+
+        def keep() -> None:
+            self._index.reopen()
+            self._index.keep(later.made)
+            self._index.close()
+
+        self._index.close()
+        with beside(keep, len(later.made), FEW):
+            loaded = load_blobs(files, self._language, self._now, rows, links)
         selection = None
         if since:
+            self._index.reopen()
             asked = await self.changed(since)
             graph = _Memory(_all_noted(loaded, files.blobs))
             selection = _Selection(_Felt(graph, len(files) + MOST, asked), None, asked, loaded)
 
         def fill() -> None:
             self._index.reopen()
-            self._index.keep(later.made)
             with suppress(StoreError), self._index.transaction():
                 self._index.fill(self._commit, self.mark, _all_noted(loaded, files.blobs))
+            self._index.close()  # which takes long where much was written
 
         self._index.close()
         with beside(fill, len(files), FEW):

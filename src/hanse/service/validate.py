@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from hanse.desired.compiled import Compiled, Problem
@@ -26,7 +27,7 @@ from hanse.policy import MISTAKEN, check_policies
 from hanse.ports.source import Source
 from hanse.ports.store import Rows
 from hanse.service.estate import Language
-from hanse.service.halves import in_parts
+from hanse.service.halves import in_parts, share
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,7 +136,7 @@ async def known_rows(
 
     def parse(part: int, parts: int) -> dict[str, bytes]:
         made = {}
-        for blob, content in source.read(missing[part::parts], limit=MAX_BYTES):
+        for blob, content in source.read(share(missing, part, parts), limit=MAX_BYTES):
             row = row_of(content, language.vocabulary)
             if row is not None:
                 made[blob] = row
@@ -189,15 +190,11 @@ def checked(
                 owner.platform,
                 unique[owner.platform],
             )
-            for owner in owners[part::parts]
+            for owner in share(owners, part, parts)
         ]
 
-    halves = in_parts(compile_some, len(owners), 2_000)
-    made = {
-        owner: one
-        for part, answers in enumerate(halves)
-        for owner, one in zip(owners[part :: len(halves)], answers, strict=True)
-    }
+    answers = chain.from_iterable(in_parts(compile_some, len(owners), 2_000))
+    made = dict(zip(owners, answers, strict=True))
     shared: dict[str, set[Owner]] = {}
     holders: dict[str, Owner] = {}
     for owner, (wrong, names) in made.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -135,21 +136,25 @@ class Cache:
 
     def fill(self, commit: str, mark: str, files: Iterable[Noted]) -> None:
         """Make the index anew."""
-        maps: dict[str, dict[str, Any]] = {_FILES: {}, _UNSOUND: {}, _MENTIONING: {}}
-        mentioning: dict[str, set[str]] = {}
+        paths: dict[str, tuple[str, tuple[str, ...]]] = {}
+        unsound: dict[str, str] = {}
+        kinds: defaultdict[str, defaultdict[str, dict[str, Iterable[str]]]]
+        kinds = defaultdict(lambda: defaultdict(dict))
+        mentioning: defaultdict[str, set[str]] = defaultdict(set)
         for file in files:
-            maps[_FILES][file.path] = (file.blob, tuple(file.mentions))
+            path = file.path
+            paths[path] = (file.blob, tuple(file.mentions))
             if not file.sound:
-                maps[_UNSOUND][file.path] = file.blob
+                unsound[path] = file.blob
             for name, targets in file.mentions.items():
-                kind = maps.setdefault(_documents(_kind(name)), {})
-                kind.setdefault(name, {})[file.path] = targets
+                kinds[_kind(name)][name][path] = targets
                 for target in targets:
-                    mentioning.setdefault(target, set()).add(name)
-        maps[_MENTIONING] = {target: tuple(names) for target, names in mentioning.items()}
+                    mentioning[target].add(name)
+        mentioned = {target: tuple(names) for target, names in mentioning.items()}
         packs = self._packs
         packs.clear()
-        packs.fill(maps)
+        packs.fill({_FILES: paths, _UNSOUND: unsound, _MENTIONING: mentioned})
+        packs.fill({_documents(kind): documents for kind, documents in kinds.items()})
         self._note({"mark": mark, "commit": "", "filled": commit})  # until all of it is there
 
     def move(self, commit: str, gone: Iterable[str], files: Iterable[Noted]) -> None:

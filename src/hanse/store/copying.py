@@ -5,8 +5,6 @@ Until the last row is there, the new one says of itself that it is half a copy, 
 
 from __future__ import annotations
 
-import re
-
 from hanse.ports.store import StoreError
 from hanse.store import database
 from hanse.store.database import Job, Row, Sql
@@ -24,7 +22,7 @@ async def copy(source: SqlStore, target: SqlStore) -> int:
     """
     await source.hold()
     await target.hold()
-    tables = _tables()
+    tables = database.tables()
     for table in tables.keys() - {"meta"}:
         if await target.engine.read(_some(table, tables[table], None)):
             raise StoreError("the store to copy to is not empty", "name an empty database, or a new file")
@@ -42,12 +40,6 @@ async def copy(source: SqlStore, target: SqlStore) -> int:
         )
     await target.engine.write(lambda sql: sql.run(database.SET_VERSION, schema))
     return records
-
-
-def _tables() -> dict[str, str]:
-    """All tables by the column they are in the order of; what one refers to comes before it."""
-    scripts = "\n".join(statement for script in database.migrations() for statement in script)
-    return dict(re.findall(r"CREATE TABLE (\w+) \(\s+(\w+) ", scripts))
 
 
 async def _copy_table(source: SqlStore, target: SqlStore, table: str, key: str) -> int:

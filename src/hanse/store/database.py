@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any, Protocol, TypeVar
 
 from hanse.ports.store import StoreError
 
 Row = tuple[Any, ...]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
 
@@ -42,8 +44,8 @@ class Sql(Protocol):
         """The database's own clock, in microseconds: one clock for all who use it."""
         ...
 
-    async def tell(self) -> None:
-        """Once this is durable, have `written_elsewhere` of other processes say so."""
+    async def tell(self, topic: str = "") -> None:
+        """Once this is durable, have other processes hear it; without a topic, by `written_elsewhere`."""
         ...
 
 
@@ -62,6 +64,9 @@ class Engine(Protocol):
 
     writer: str
     """Who appends, as the journal has it: another name each time that the store is opened."""
+
+    distributed: bool
+    """Whether other processes are told at once what one tells."""
 
     def submit(self, job: Job[T]) -> Future[T]:
         """Run a job in a transaction; done once that is durable."""
@@ -82,12 +87,24 @@ class Engine(Protocol):
         """Run a reading job; it sees every write whose await has returned."""
         ...
 
+    async def snapshot(self, job: Job[T]) -> T:
+        """Run a reading job that sees one state from its beginning to its end; others write meanwhile."""
+        ...
+
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that holds, or one of several, until `close`. Raises StoreError naming who does."""
         ...
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after another process wrote what it tells of. Cheap."""
+        ...
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Call this with the topics that other processes tell; with an empty one where the number is another."""
+        ...
+
+    async def sharing(self) -> int:
+        """How many processes have the hold."""
         ...
 
     async def close(self) -> None:
@@ -98,10 +115,18 @@ class Engine(Protocol):
 HAS_VERSION = "SELECT value FROM meta WHERE name = 'schema'"
 HALF_COPIED = "half-copied"
 """What stands in the place of the version until all is copied."""
+BACKUP = "backup"
+"""What stands in its place in a backup, which is no store that anybody works with."""
 SET_VERSION = (
     "INSERT INTO meta (name, value) VALUES ('schema', $1)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+
+
+def tables() -> dict[str, str]:
+    """All tables by the column that they are in the order of; what one refers to comes before it."""
+    scripts = "\n".join(statement for script in migrations() for statement in script)
+    return dict(re.findall(r"CREATE TABLE (\w+) \(\s+(\w+) ", scripts))
 
 
 def migrations() -> list[list[str]]:
@@ -124,6 +149,11 @@ def version(where: str, tables: Collection[str], said: str | None) -> int:
         raise StoreError(
             f"the store {where} is half a copy",
             "empty it (drop its tables, or delete its file), and copy again",
+        )
+    if said == BACKUP:
+        raise StoreError(
+            f"{where} is a backup of a store, and stays as it is",
+            f"`hanse restore {where}` puts it back into the store that server.yaml or --database names",
         )
     if said is None or not said.isdecimal():
         raise StoreError(f"{where} is a database, but none of Hanse's", "name another one")
@@ -151,3 +181,13 @@ def not_migrated(where: str, to: int, error: Exception) -> StoreError:
         f"the store {where} cannot be brought to schema {to}: {error}",
         "nothing was changed; somebody changed its tables, or left a restore half-done: restore it from a backup",
     )
+
+
+def microseconds(at: datetime) -> int:
+    """An instant, as all tables have it."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(count: int) -> datetime:
+    """The instant of a table."""
+    return _EPOCH + timedelta(microseconds=count)

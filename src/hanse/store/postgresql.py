@@ -68,6 +68,10 @@ _CHANNEL = "hanse"
 # The locks, each for one store: the second number is that of its schema.
 _MIGRATING, _APPENDING, _HOLDING = range(0x48414E00, 0x48414E03)
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_SNAPSHOT = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    " SET LOCAL idle_in_transaction_session_timeout = '1min'"  # it is in nobody's way, and a disk may be slow
+)
 _LOCK = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))"
 _REACHED = "SELECT coalesce(max(number), 0) FROM journal WHERE writer = $1"
 _TRY_HOLD = "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))"
@@ -135,7 +139,7 @@ class _Sql:
     async def run_in(self, statement: str, values: Iterable[str]) -> list[Row]:
         return await self.run(f"{statement} = ANY ($1::text[])", list(dict.fromkeys(values)))
 
-    unlocked = "FOR UPDATE SKIP LOCKED"
+    unlocked = "FOR UPDATE OF work SKIP LOCKED"
 
     async def now(self) -> int:
         at: int = await self._connection.fetchval(
@@ -143,8 +147,8 @@ class _Sql:
         )
         return at
 
-    async def tell(self) -> None:
-        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._writer)
+    async def tell(self, topic: str = "") -> None:
+        await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, f"{self._writer} {topic}")
 
 
 @dataclass
@@ -158,6 +162,8 @@ class _Append:
 class PostgresqlEngine:
     """Implements `database.Engine`."""
 
+    distributed = True
+
     def __init__(self, address: str) -> None:
         """Connect, and bring the tables up to date. Raises StoreError."""
         self._address = address
@@ -169,6 +175,7 @@ class PostgresqlEngine:
         self._appends: deque[_Append] = deque()
         self._appending = asyncio.Lock()
         self._lane: asyncpg.Connection | None = None
+        self._hearers: list[Callable[[str], None]] = []
         self._heard = 0
         """How often another process told something, or may have."""
         self._holds: asyncpg.Connection | None = None
@@ -210,6 +217,12 @@ class PostgresqlEngine:
         """Run a reading job; it sees every write whose await has returned."""
         return await asyncio.wrap_future(self._ask(lambda: self._again(partial(self._look, job))))
 
+    async def snapshot(self, job: Job[T]) -> T:
+        """Run a reading job that sees one state throughout; where its connection is lost, from the beginning again."""
+        return await asyncio.wrap_future(
+            self._ask(lambda: self._again(partial(self._transact, job, _BEGIN_SNAPSHOT)))
+        )
+
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that holds, or one of several, until `close`."""
         await asyncio.wrap_future(self._ask(lambda: self._hold(shared)))
@@ -217,6 +230,14 @@ class PostgresqlEngine:
     async def written_elsewhere(self) -> int:
         """How often others told something, which they do with their acceptances, approvals and revocations."""
         return await asyncio.wrap_future(self._ask(self._listen))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Call this, in the store's own thread, with what other processes tell."""
+        self._hearers.append(heard)
+
+    async def sharing(self) -> int:
+        """How many processes have the hold."""
+        return await asyncio.wrap_future(self._ask(lambda: self._again(self._sharing)))
 
     async def close(self) -> None:
         """Finish what is under way and let go of all connections. May be called twice."""
@@ -282,9 +303,9 @@ class PostgresqlEngine:
             await asyncio.sleep(pause)
             pause = min(2 * pause + 0.05, 1.0)
 
-    async def _transact(self, job: Job[T]) -> T:
+    async def _transact(self, job: Job[T], begin: str = _BEGIN) -> T:
         async with self._connection() as connection:
-            await connection.execute(_BEGIN)
+            await connection.execute(begin)
             async with _rolled_back(connection):
                 result = await job(_Sql(connection, self.writer))
             await connection.execute("COMMIT")
@@ -425,14 +446,23 @@ class PostgresqlEngine:
             self._heard += 1  # nobody knows what was told meanwhile
         return self._lane
 
-    def _hear(self, connection: object, process: int, channel: str, who: object) -> None:
+    def _hear(self, connection: object, process: int, channel: str, said: object) -> None:
+        who, _, topic = str(said).partition(" ")
         if who != self.writer:
-            self._heard += 1
+            self._heard += not topic
+            for heard in self._hearers:
+                heard(topic)
+
+    async def _sharing(self) -> int:
+        async with self._connection() as connection:
+            return len(await connection.fetch(_HOLDER, _HOLDING))
 
     async def _listen(self) -> int:
         async def ask() -> int:
             connection = await self._lane_connection()
             async with _lost(connection):
+                if self._shares:  # whoever else shares it must go on seeing us
+                    await self._take_hold(connection)
                 await connection.execute("SELECT 1")  # is it there still?
             await asyncio.sleep(0)  # what came with the answer is heard
             return self._heard

@@ -7,12 +7,12 @@ hold its marks. Directories are content of their own, and what a pass remarks is
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,14 +31,26 @@ from hanse.journal.events import (
 )
 from hanse.journal.revocation import Revocation
 from hanse.model import Approval, Owner, Provenance, Remark, Step, parse_owner
-from hanse.ports.store import Backlog, Head, OwnerRow, Status, StoreError, Work
+from hanse.ports.store import (
+    Head,
+    OwnerRow,
+    Status,
+    StoreError,
+)
+from hanse.store import tidying, views
 from hanse.store.database import Engine, Row, Sql
+from hanse.store.database import instant as _instant
+from hanse.store.database import microseconds as _microseconds
+from hanse.store.work_rows import WorkRows, free_all, mark
 
 _NOTHING: Mapping[str, bytes] = {}
+_NONE_GONE: Mapping[Owner, str] = {}
 _BATCH = 500
 """Rows that a stream reads at once."""
 _T = TypeVar("_T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNTIL = tidying.PROVENANCE_UNTIL
+RESTORED = "restored"
+"""The entry of `meta` that says of when a store is that was put back, until somebody has looked."""
 
 _intent = msgspec.json.Decoder(Intent)
 _held = msgspec.json.Decoder(tuple[Held, ...])
@@ -48,9 +60,10 @@ _approval = msgspec.json.Decoder(Approval)
 _intended = msgspec.json.Decoder(StepIntended)
 _revocation = msgspec.json.Decoder(GrantRevoked)
 _provenance = msgspec.json.Decoder(Provenance)
+_since = msgspec.json.Decoder(dict[str, datetime])
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """An event, ready to be written."""
 
     event: Event
@@ -59,18 +72,20 @@ class _Entry(NamedTuple):
     at: int
 
 
-class SqlStore:
+class SqlStore(WorkRows):
     """Implements `ports.store.Store`. Any number of tasks may use it at once."""
 
     def __init__(self, engine: Engine) -> None:
         """Take over an engine, whose tables are there. Raises StoreError."""
-        self.engine = engine
+        super().__init__(engine)
         self._key = engine.submit(_journal_key).result()
-        self._writer = engine.writer
+        self.distributed = engine.distributed
 
     async def hold(self, *, shared: bool = False) -> None:
         """Be the one that accepts and converges, or one of several, until `close`."""
         await self.engine.hold(shared=shared)
+        if not shared:  # whoever had claims or leases is no more
+            await self.engine.write(free_all)
 
     async def close(self) -> None:
         """Release the store. May be called twice."""
@@ -81,7 +96,7 @@ class SqlStore:
     async def append(self, events: Sequence[Event], at: datetime) -> None:
         """Write events to the journal, all or none."""
         if events:
-            await self.engine.append(self._write_events, self._entries(events, at), held=True)
+            await self.engine.append(self.write_events, self._entries(events, at), held=True)
 
     async def journal(self, after: int = 0) -> AsyncIterator[Recorded]:
         """Recorded events in order, beyond that sequence."""
@@ -107,10 +122,7 @@ class SqlStore:
 
     async def head(self) -> Head | None:
         """The accepted state; None before the first acceptance."""
-        rows = await self.engine.read(
-            lambda sql: sql.run("SELECT commit_id, at, directory, settings FROM head")
-        )
-        return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
+        return await self.engine.read(_read_head)
 
     async def accept(
         self,
@@ -118,10 +130,18 @@ class SqlStore:
         changed: Mapping[Owner, AcceptedIntent],
         blobs: Mapping[str, bytes],
         events: Sequence[Event],
+        *,
+        before: Head | Literal["any"] | None = "any",
+        concerned: Collection[Owner] = (),
     ) -> None:
         """Move to a new accepted state, with its events, in one transaction."""
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
+            if before != "any" and await _read_head(sql) != before:
+                raise StoreError(
+                    "another process accepted something in the meantime",
+                    "look again at what is accepted now, then decide anew",
+                )
             await sql.run_many(_KEEP_BLOB, blobs.items())
             left = iter(sorted(changed.items(), key=lambda item: str(item[0])))
             while some := list(islice(left, _BATCH)):
@@ -143,10 +163,21 @@ class SqlStore:
                 " directory = excluded.directory, settings = excluded.settings",
                 *(head.commit, _microseconds(head.at), head.directory, head.settings),
             )
-            await self._write_events(sql, entries)
-            await sql.tell()
+            await self.write_events(sql, entries)
+            if concerned:
+                await mark(list(concerned), head.at, f"commit {head.commit[:8]}", sql)
+            await _changed(sql)
 
         await self.engine.append(write, self._entries(events, head.at), held=True)
+
+    async def restored(self) -> datetime | None:
+        """Of when the store is, where it was restored and nobody has looked since what it would do."""
+        text = await self.engine.read(partial(_meta, RESTORED))
+        return datetime.fromisoformat(text) if text else None
+
+    async def go_on(self) -> None:
+        """Somebody has looked."""
+        await self.engine.write(lambda sql: sql.run("DELETE FROM meta WHERE name = $1", RESTORED))
 
     async def blob(self, digest: str) -> bytes | None:
         """Content that was stored with an acceptance (directories, settings, intents)."""
@@ -157,9 +188,9 @@ class SqlStore:
 
     # Owners
 
-    async def owners(self, platform: str = "") -> AsyncIterator[OwnerRow]:
-        """All rows, or those of one platform, in the order of `str(owner)`, streamed."""
-        after, until = _span(platform)
+    async def owners(self, platform: str = "", workspace: str = "") -> AsyncIterator[OwnerRow]:
+        """All rows, those of a platform, or tenants of a workspace on it, in the order of `str(owner)`, streamed."""
+        after, until = _span(f"{platform}/{workspace}" if workspace else platform)
         while rows := await self.engine.read(partial(_read_owners, after, until)):
             for row in rows:
                 yield row
@@ -194,170 +225,59 @@ class SqlStore:
     async def record(
         self,
         statuses: Mapping[Owner, Status],
-        gone: Iterable[Owner] = (),
+        gone: Mapping[Owner, str] = _NONE_GONE,
         blobs: Mapping[str, bytes] = _NOTHING,
     ) -> None:
         """Note what a pass found; forget owners that are gone."""
         rows = sorted((str(owner), *_status_values(status)) for owner, status in statuses.items())
-        forgotten = sorted((str(owner),) for owner in gone)
+        forgotten = sorted((str(owner), digest) for owner, digest in gone.items())
         contents = sorted(blobs.items())
 
         async def job(sql: Sql) -> None:
             await sql.run_many(_KEEP_BLOB, contents)
             await sql.run_many(
                 "UPDATE owner SET applied = $2, directory = $3, applied_at = $4, observed_at = $5,"
-                " steps_left = $6, ours = $7, waits = $8, remarks = $9 WHERE owner = $1",
+                " steps_left = $6, ours = $7, waits = $8, remarks = $9, waits_code = $10, advice = $11, since = $12"
+                " WHERE owner = $1",
                 rows,
             )
-            await sql.run_many("DELETE FROM owner WHERE owner = $1", forgotten)
+            await sql.run_many("DELETE FROM owner WHERE owner = $1 AND intent = $2", forgotten)
 
         await self.engine.write(job)
 
-    # What is to be looked at
+    # Several processes
 
-    async def mark(self, owners: Iterable[Owner], due: datetime, why: str) -> None:
-        """Ask for a look at these owners, at `due` at the latest."""
-        rows = sorted((str(owner), owner.platform, _microseconds(due), why) for owner in owners)
-        await self.engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, due, why)"
-                " SELECT owner, $2, 1, $3, $4 FROM owner WHERE owner = $1"
-                " ON CONFLICT (owner) DO UPDATE SET generation = work.generation + 1, why = excluded.why,"
-                " due = CASE WHEN work.due < excluded.due THEN work.due ELSE excluded.due END",
-                rows,
-            )
-        )
-
-    async def due(self, platform: str, now: datetime) -> list[Work]:
-        """What is due on a platform, oldest first. It stays due until `looked`."""
-        rows = await self.engine.read(
-            lambda sql: sql.run(
-                f"{_WORK_ROWS} WHERE platform = $1 AND due <= $2 ORDER BY due, owner",
-                *(platform, _microseconds(now)),
-            )
-        )
-        return [_work(row) for row in rows]
-
-    async def backlog(self, now: datetime) -> dict[str, Backlog]:
-        """By platform, how much there is to be looked at."""
-        rows = await self.engine.read(
-            lambda sql: sql.run(
-                "SELECT platform, count(CASE WHEN due <= $1 THEN 1 END), min(CASE WHEN due <= $1 THEN due END),"
-                " count(CASE WHEN attempts > 0 THEN 1 END) FROM work GROUP BY platform",
-                _microseconds(now),
-            )
-        )
-        return {
-            platform: Backlog(due, None if oldest is None else _instant(oldest), retried)
-            for platform, due, oldest, retried in rows
-        }
-
-    async def next_due(self, platform: str, after: datetime) -> datetime | None:
-        """When the first of what is not due yet will be."""
-        rows = await self.engine.read(
-            lambda sql: sql.run(
-                "SELECT min(due) FROM work WHERE platform = $1 AND due > $2", platform, _microseconds(after)
-            )
-        )
-        return None if rows[0][0] is None else _instant(rows[0][0])
-
-    async def looked(self, looks: Iterable[Work]) -> None:
-        """Note looks that are over, and what comes next."""
-        rows = [
-            (
-                *(str(look.owner), look.owner.platform, look.generation),
-                *(look.due and _microseconds(look.due), look.attempts, look.why, self._writer),
-            )
-            for look in looks
-        ]
-        rows.sort(key=itemgetter(0))
-        await self.engine.write(
-            lambda sql: sql.run_many(
-                "INSERT INTO work (owner, platform, generation, seen, due, attempts, why)"
-                " SELECT owner, $2, $3, $3, $4, $5, $6 FROM owner WHERE owner = $1"
-                " ON CONFLICT (owner) DO UPDATE SET seen = excluded.seen, attempts = excluded.attempts,"
-                " due = CASE WHEN work.generation > excluded.seen THEN work.due ELSE excluded.due END,"
-                " why = CASE WHEN work.generation > excluded.seen THEN work.why ELSE excluded.why END,"
-                " holder = '', claimed_until = NULL WHERE work.holder IN ('', $7)",
-                rows,
-            )
-        )
-
-    async def claim(self, platform: str, now: datetime, most: int, seconds: float) -> list[Work]:
-        """Take what is due on a platform and nobody looks at, oldest first: for so many seconds it is ours."""
-
-        async def job(sql: Sql) -> list[Row]:
-            at = await sql.now()
-            return await sql.run(
-                "WITH free AS MATERIALIZED (SELECT owner FROM work WHERE platform = $1 AND due <= $2"  # noqa: S608
-                " AND (claimed_until IS NULL OR claimed_until <= $3) AND NOT EXISTS (SELECT 1 FROM work AS shared"
-                " WHERE shared.platform = $1 AND shared.claimed_until > $3"
-                " AND work.owner > shared.owner || '/' AND work.owner < shared.owner || '0')"
-                f" ORDER BY due, owner LIMIT $4 {sql.unlocked})"
-                " UPDATE work SET holder = $5, claimed_until = $6 FROM free WHERE work.owner = free.owner"
-                " RETURNING work.owner, generation, seen, due, attempts, why",
-                *(platform, _microseconds(now), at, most, self._writer, at + int(seconds * 1_000_000)),
-            )
-
-        rows = await self.engine.write(job)
-        return [_work(row) for row in sorted(rows, key=lambda row: (row[3], row[0]))]
-
-    async def keep(self, owners: Iterable[Owner], seconds: float) -> set[Owner]:
-        """Have claims last for so many seconds from now; those that are ours still."""
-        ours = {str(owner): owner for owner in owners}
-
-        async def job(sql: Sql) -> list[Row]:
-            until = await sql.now() + int(seconds * 1_000_000)
-            rows = [(name, self._writer, until) for name in sorted(ours)]
-            await sql.run_many("UPDATE work SET claimed_until = $3 WHERE owner = $1 AND holder = $2", rows)
-            return await sql.run("SELECT owner FROM work WHERE holder = $1", self._writer)
-
-        return {ours[name] for (name,) in await self.engine.write(job) if name in ours}
-
-    async def let_go(self, owners: Iterable[Owner]) -> None:
-        """Give claims back without a look."""
-        rows = sorted((str(owner), self._writer) for owner in owners)
-        await self.engine.write(
-            lambda sql: sql.run_many(
-                "UPDATE work SET holder = '', claimed_until = NULL WHERE owner = $1 AND holder = $2", rows
-            )
-        )
-
-    async def lease(self, name: str, seconds: float) -> bool:
-        """Be the only one who does that, for so many seconds from now; 0 gives it back. False: somebody else is."""
-
-        async def job(sql: Sql) -> bool:
-            at = await sql.now()
-            rows = await sql.run(
-                "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name)"
-                " DO UPDATE SET holder = excluded.holder, until = excluded.until"
-                " WHERE lease.holder = excluded.holder OR lease.until <= $4 RETURNING name",
-                *(name, self._writer, at + int(seconds * 1_000_000), at),
-            )
-            return bool(rows)
-
-        return await self.engine.write(job)
-
-    async def work(self) -> dict[Owner, Work]:
-        """All of it, for people."""
-        rows = await self.engine.read(lambda sql: sql.run(_WORK_ROWS))
-        return {work.owner: work for work in map(_work, rows)}
+    async def changes(self) -> int:
+        """How often something was accepted, approved or revoked."""
+        return int(await self.engine.read(partial(_meta, _CHANGES)) or 0)
 
     async def written_elsewhere(self) -> int:
         """A number that is another one after a process beside this one wrote something."""
         return await self.engine.written_elsewhere()
+
+    async def tell(self, topic: str) -> None:
+        """Have all other processes hear it."""
+        await self.engine.write(lambda sql: sql.tell(topic))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """From now on call this, in the thread of the store, with what other processes tell."""
+        self.engine.hear(heard)
+
+    async def sharing(self) -> int:
+        """How many processes have the hold just now."""
+        return await self.engine.sharing()
 
     # Approvals and revocations
 
     async def approve(self, approval: Approval, events: Sequence[Event]) -> None:
         """Keep a yes."""
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
             texts, row = self._approval(approval)
             await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
-            await sql.run_many(_KEEP_APPROVAL, [row])
-            await self._write_events(sql, entries)
-            await sql.tell()
+            await sql.run_many(views.KEEP_APPROVAL, [row])
+            await self.write_events(sql, entries)
+            await _changed(sql)
 
         await self.engine.append(write, self._entries(events, approval.at))
 
@@ -378,9 +298,9 @@ class SqlStore:
         """Journal a revocation; it subtracts until an accepted commit no longer has the grant."""
         entries = self._entries([event], at)
 
-        async def write(sql: Sql, entries: Sequence[_Entry]) -> None:
-            await self._write_events(sql, entries)
-            await sql.tell()
+        async def write(sql: Sql, entries: Sequence[Entry]) -> None:
+            await self.write_events(sql, entries)
+            await _changed(sql)
 
         await self.engine.append(write, entries)
         return Revocation(canonical.digest_bytes(entries[0].body), at, event)
@@ -425,27 +345,41 @@ class SqlStore:
 
     async def provenance_until(self) -> str:
         """The commit up to which provenance was read; empty if never."""
-        return await self.engine.read(partial(_meta, "provenance-until"))
+        return await self.engine.read(partial(_meta, _UNTIL))
 
     async def keep_provenance(self, until: str, rows: Mapping[str, Provenance], gone: Iterable[str]) -> None:
         """Store provenance read up to a commit, in one transaction."""
         forgotten = sorted((source,) for source in gone)
 
         async def job(sql: Sql) -> None:
+            await sql.run(_KEEP_META, _UNTIL, until)  # first: `_forget_texts` waits for it
             left = iter(sorted(rows.items(), key=itemgetter(0)))
             while some := list(islice(left, _BATCH)):
                 masked = [(source, *record.masked(kept, self._key)) for source, kept in some]
                 texts = {mark: text for _, _, its in masked for mark, text in its.items()}
-                await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
+                await sql.run_many(_KEEP_PERSONAL_OF_GIT, sorted(texts.items()))
                 await sql.run_many(
                     "INSERT INTO provenance (source, content) VALUES ($1, $2)"
                     " ON CONFLICT (source) DO UPDATE SET content = excluded.content",
                     [(source, canonical.encode(content)) for source, content, _ in masked],
                 )
             await sql.run_many("DELETE FROM provenance WHERE source = $1", forgotten)
-            await sql.run(_KEEP_META, "provenance-until", until)
 
         await self.engine.write(job)
+
+    async def provenances(self, beginning: str) -> AsyncIterator[tuple[str, Provenance]]:
+        """Those of all sources that begin so, without their texts, streamed."""
+        after, until = beginning, beginning + "\U0010ffff"
+        while rows := await self.engine.read(partial(tidying.read_provenances, after, until)):
+            for source, content in rows:
+                yield source, record.unmasked(_provenance.decode(content), {})
+            after = rows[-1][0]
+
+    async def forget_provenance(self, sources: Iterable[str]) -> None:
+        """Drop these."""
+        await tidying.in_parts(
+            self.engine, "DELETE FROM provenance WHERE source = $1", [(source,) for source in sources]
+        )
 
     async def parsed(self, blob_ids: Iterable[str]) -> dict[str, bytes]:
         """Cached parse results by git blob id."""
@@ -466,11 +400,42 @@ class SqlStore:
             )
         )
 
-    def _entries(self, events: Sequence[Event], at: datetime) -> list[_Entry]:
-        """Encoded before anything is written: what cannot be recorded raises here."""
-        return [_Entry(event, *record.encode(event, self._key), _microseconds(at)) for event in events]
+    async def parsed_blobs(self) -> set[str]:
+        """Of which blobs parse results are cached."""
+        rows = await self.engine.read(lambda sql: sql.run("SELECT blob_id FROM parsed"))
+        return {blob_id for (blob_id,) in rows}
 
-    async def _write_events(self, sql: Sql, entries: Sequence[_Entry]) -> None:
+    async def forget_parsed(self, blob_ids: Iterable[str]) -> None:
+        """Drop the parse results of these."""
+        await tidying.in_parts(
+            self.engine, "DELETE FROM parsed WHERE blob_id = $1", [(blob_id,) for blob_id in blob_ids]
+        )
+
+    # What nothing needs any more
+
+    async def tidy(self, now: datetime) -> None:
+        """Drop what nothing names any more, in transactions that nobody has to wait for."""
+        await tidying.tidy(self.engine, _microseconds(now))
+
+    async def rebuild(self, now: datetime, mark: Callable[[Step], str]) -> None:
+        """Make what is a view of the journal anew, and drop what is a cache. Work rows go, too."""
+        found = views.Views(mark)
+        async for recorded in self.journal():
+            found.see(recorded)
+
+        async def write(sql: Sql, _: Sequence[Any]) -> None:
+            while records := await _read_journal(found.sequence, sql):  # what came since
+                for recorded in records:
+                    found.see(recorded)
+            await found.write(sql, now)
+
+        await self.engine.append(write, held=True)
+
+    def _entries(self, events: Sequence[Event], at: datetime) -> list[Entry]:
+        """Encoded before anything is written: what cannot be recorded raises here."""
+        return [entry_of(event, self._key, at) for event in events]
+
+    async def write_events(self, sql: Sql, entries: Sequence[Entry]) -> None:
         """Add to the journal and to the views that are made from it, in the transaction under way."""
         ((sequence, number),) = await sql.run(
             "SELECT (SELECT coalesce(max(sequence), 0) FROM journal),"
@@ -479,68 +444,72 @@ class SqlStore:
         )
         rows: list[Row] = []
         texts: dict[str, str] = {}
-        views: list[tuple[str, Row]] = []
+        changes: list[tuple[str, Row]] = []
         for count, (event, body, its_texts, at) in enumerate(entries, 1):
             rows.append((sequence + count, self._writer, number + count, at, body))
             texts |= its_texts
             match event:
                 case StepIntended():
-                    views.append((_OPEN_STEP, (event.digest, sequence + count)))
+                    changes.append((views.OPEN_STEP, (event.digest, sequence + count)))
                 case StepConcluded() if event.outcome != "unsure":
-                    views.append((_CLOSE_STEP, (event.digest,)))
+                    changes.append((_CLOSE_STEP, (event.digest,)))
                 case OrganizationAccepted():
-                    views += [(_LAPSE, (digest,)) for digest in event.lapsed]
+                    changes += [(_LAPSE, (digest,)) for digest in event.lapsed]
                 case ApprovalGiven():
                     more_texts, row = self._approval(event.approval)
                     texts |= more_texts
-                    views.append((_KEEP_APPROVAL, row))
+                    changes.append((views.KEEP_APPROVAL, row))
                 case GrantRevoked():
-                    views.append((_KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
+                    changes.append((views.KEEP_REVOCATION, (canonical.digest_bytes(body), at, body)))
         await sql.run_many(
             "INSERT INTO journal (sequence, writer, number, at, body) VALUES ($1, $2, $3, $4, $5)", rows
         )
         await sql.run_many(_KEEP_PERSONAL, sorted(texts.items()))
-        for statement, group in groupby(views, key=itemgetter(0)):
+        for statement, group in groupby(changes, key=itemgetter(0)):
             await sql.run_many(statement, [row for _, row in group])
 
     def _approval(self, approval: Approval) -> tuple[dict[str, str], Row]:
         """Its texts, and its row."""
         masked, texts = record.masked(approval, self._key)
-        expires_at = approval.expires_at and _microseconds(approval.expires_at)
-        return texts, (approval.subject, expires_at, canonical.encode(masked))
+        return texts, views.approval_row(masked)
 
 
-_KEEP_BLOB = "INSERT INTO blob (digest, content) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
-_KEEP_PERSONAL = "INSERT INTO personal (mark, text) VALUES ($1, $2) ON CONFLICT (mark) DO NOTHING"
+_KEEP_BLOB = (
+    "INSERT INTO blob (digest, content) VALUES ($1, $2)"
+    " ON CONFLICT (digest) DO UPDATE SET idle_since = NULL WHERE blob.idle_since IS NOT NULL"
+)
+_KEEP_PERSONAL = (
+    "INSERT INTO personal (mark, text) VALUES ($1, $2)"
+    " ON CONFLICT (mark) DO UPDATE SET journalled = 1 WHERE personal.journalled = 0"
+)
+_KEEP_PERSONAL_OF_GIT = (
+    "INSERT INTO personal (mark, text, journalled) VALUES ($1, $2, 0) ON CONFLICT (mark) DO NOTHING"
+)
 _KEEP_META = (
     "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
-_KEEP_APPROVAL = (
-    "INSERT INTO approval (subject, expires_at, content) VALUES ($1, $2, $3)"
-    " ON CONFLICT (subject) DO UPDATE SET expires_at = excluded.expires_at, content = excluded.content"
-)
-_KEEP_REVOCATION = (
-    "INSERT INTO revocation (digest, at, content) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING"
+_CHANGES = "changes"
+_COUNT_CHANGE = (
+    "INSERT INTO meta (name, value) VALUES ($1, '1') ON CONFLICT (name)"
+    " DO UPDATE SET value = CAST(CAST(meta.value AS bigint) + 1 AS text)"
 )
 _LAPSE = "DELETE FROM revocation WHERE digest = $1"
-_OPEN_STEP = "INSERT INTO open_step (digest, sequence) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
 _CLOSE_STEP = "DELETE FROM open_step WHERE digest = $1"
 _OWNER_ROWS = (
     "SELECT owner.owner, blob.content, commit_id, held,"
-    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks"
+    " applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks, waits_code, advice, since"
     " FROM owner JOIN blob ON blob.digest = owner.intent"
 )
-_WORK_ROWS = "SELECT owner, generation, seen, due, attempts, why FROM work"
+
+
+def entry_of(event: Event, key: bytes, at: datetime) -> Entry:
+    """Encode an event with the key of a store's marks. Raises TypeError where it cannot be recorded."""
+    return Entry(event, *record.encode(event, key), _microseconds(at))
 
 
 def _span(platform: str) -> tuple[str, str]:
     """What the owners of a platform lie between, or all owners."""
     return (f"{platform}/", f"{platform}0") if platform else ("", "\U0010ffff")
-
-
-def _work(row: Row) -> Work:
-    owner, generation, seen, due, attempts, why = row
-    return Work(parse_owner(owner), generation, seen, None if due is None else _instant(due), attempts, why)
 
 
 async def _journal_key(sql: Sql) -> bytes:
@@ -558,6 +527,17 @@ async def _journal_key(sql: Sql) -> bytes:
 async def _meta(name: str, sql: Sql) -> str:
     rows = await sql.run("SELECT value FROM meta WHERE name = $1", name)
     return rows[0][0] if rows else ""
+
+
+async def _changed(sql: Sql) -> None:
+    """Count a change of what is accepted, approved or revoked, and have others hear of it."""
+    await sql.run(_COUNT_CHANGE, _CHANGES)
+    await sql.tell()
+
+
+async def _read_head(sql: Sql) -> Head | None:
+    rows = await sql.run("SELECT commit_id, at, directory, settings FROM head")
+    return Head(rows[0][0], _instant(rows[0][1]), *rows[0][2:]) if rows else None
 
 
 async def _read_platforms(sql: Sql) -> set[str]:
@@ -579,7 +559,7 @@ async def _read_journal(after: int, sql: Sql) -> list[Recorded]:
         " WHERE sequence > $1 ORDER BY sequence LIMIT $2",
         *(after, _BATCH),
     )
-    return [_recorded(row) for row in rows]
+    return [recorded_of(row) for row in rows]
 
 
 async def _link_some(sql: Sql, _: Sequence[Any]) -> int:
@@ -607,7 +587,8 @@ async def _read_open_steps(sql: Sql) -> list[tuple[str, Step]]:
     return [(event.digest, event.step) for event in await _with_texts(masked, bodies, sql)]
 
 
-def _recorded(row: Row) -> Recorded:
+def recorded_of(row: Row) -> Recorded:
+    """A row of the journal as a record. Raises StoreError."""
     sequence, writer, number, at, body, its_chain = row
     try:
         return Recorded(sequence, writer, number, _instant(at), body, its_chain)
@@ -639,6 +620,7 @@ async def _read_owners(after: str, until: str, sql: Sql) -> list[OwnerRow]:
 def _owner_row(row: Row) -> OwnerRow:
     (
         owner, intent, commit, held, applied, directory, applied_at, observed_at, steps_left, ours, waits, remarks,
+        waits_code, advice, since,
     ) = row  # fmt: skip
     return OwnerRow(
         parse_owner(owner),
@@ -652,6 +634,9 @@ def _owner_row(row: Row) -> OwnerRow:
             _ours.decode(ours),
             waits,
             _remarks.decode(remarks),
+            waits_code,
+            advice,
+            _since.decode(since),
         ),
     )
 
@@ -667,12 +652,7 @@ def _status_values(status: Status) -> Row:
         canonical.encode(status.ours),
         status.waits,
         canonical.encode(status.remarks),
+        status.waits_code,
+        status.advice,
+        canonical.encode(status.since),
     )
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

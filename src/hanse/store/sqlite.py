@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -91,8 +91,8 @@ class _Sql:
     async def now(self) -> int:
         return time.time_ns() // 1000
 
-    async def tell(self) -> None:
-        """SQLite counts every write."""
+    async def tell(self, topic: str = "") -> None:
+        """SQLite counts every write, and one process alone looks after things."""
 
 
 def _run(job: Job[T], connection: sqlite3.Connection) -> T:
@@ -109,6 +109,8 @@ def _run(job: Job[T], connection: sqlite3.Connection) -> T:
 class SqliteEngine:
     """Implements `database.Engine`: two connections and their threads, and a lock file beside them."""
 
+    distributed = False
+
     def __init__(self, path: Path) -> None:
         """Open the file, make it where there is none, and bring its tables up to date. Raises StoreError."""
         self._path = path
@@ -120,7 +122,7 @@ class SqliteEngine:
             _prepare(path)
             self._write_connection = _connect(path)
             try:
-                _migrate(self._write_connection, path)
+                migrate(self._write_connection, path)
                 self._read_connection = _connect(path)
             except BaseException:
                 self._write_connection.close()
@@ -161,6 +163,11 @@ class SqliteEngine:
         self._check_open()
         return await asyncio.wrap_future(self._reader.submit(self._read_now, job))
 
+    async def snapshot(self, job: Job[T]) -> T:
+        """Run a reading job that sees one state throughout. This process reads nothing else meanwhile."""
+        self._check_open()
+        return await asyncio.wrap_future(self._reader.submit(self._read_one_state, job))
+
     async def written_elsewhere(self) -> int:
         """A number that is another one after another process wrote: SQLite's data_version.
 
@@ -168,6 +175,13 @@ class SqliteEngine:
         """
         self._check_open()
         return await asyncio.wrap_future(self._writer.submit(self._data_version))
+
+    def hear(self, heard: Callable[[str], None]) -> None:
+        """Nobody else tells anything."""
+
+    async def sharing(self) -> int:
+        """How many processes have the hold: this one, if any."""
+        return 1
 
     def _data_version(self) -> int:
         try:
@@ -195,6 +209,17 @@ class SqliteEngine:
     def _read_now(self, job: Job[T]) -> T:
         try:
             return _run(job, self._read_connection)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+
+    def _read_one_state(self, job: Job[T]) -> T:
+        connection = self._read_connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                return _run(job, connection)
+            finally:
+                connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
 
@@ -317,7 +342,7 @@ def _within_savepoint(connection: sqlite3.Connection, job: Job[T]) -> T:
     return result
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Run the migrations that the file has not seen, each in one transaction with the version it leads to."""
     known = database.migrations()
     while (version := _version(connection, path)) < len(known):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hanse.ports.transport import (
     PASS_ID,
+    STEP_ID,
     Call,
     Called,
     NotStreamed,
@@ -106,7 +107,11 @@ class Metered:
 
     def _tell(self, call: Call, ended: str, seconds: float) -> None:
         for listener in self._traffic.listeners:
-            listener(Called(PASS_ID.get(), self._platform, call.label, call.is_write, ended, seconds))
+            listener(
+                Called(
+                    PASS_ID.get(), self._platform, call.label, call.is_write, ended, seconds, STEP_ID.get()
+                )
+            )
 
     async def close(self) -> None:
         """Let go of connections. May be called twice."""

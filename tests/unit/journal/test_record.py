@@ -198,6 +198,6 @@ def test_the_vocabulary_only_grows_with_its_version() -> None:
         "owner:gone",
         "pass:finished",
     ]
-    assert (FORMAT, tags[10:]) == (2, ["fight:noticed"])
+    assert (FORMAT, tags[10:]) == (3, ["fight:noticed", "store:restored"])
     assert Recorded not in of_every_type()
     assert {StepConcluded, GrantRevoked} <= set(of_every_type())

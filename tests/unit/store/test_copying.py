@@ -24,6 +24,7 @@ from store_conformance import (
     all_of,
     an_approval,
     an_intent,
+    due,
     events_of,
     intended,
     started,
@@ -64,7 +65,7 @@ async def test_a_store_moves_from_a_file_to_postgresql_and_back(
         assert await store.head() == a_head()
         assert await store.owner(OWNER) == OwnerRow(OWNER, an_intent(), Status("i", "d", NOW))
         assert await store.count("fra") == MANY + 1
-        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
+        assert [work.owner for work in await due(store, "fra", NOW)] == [OWNER]
         assert [step for _, step in await store.open_steps()] == [a_step()]
         assert await store.approvals(NOW) == {"s1": an_approval()}
         assert len(await store.revocations()) == 1

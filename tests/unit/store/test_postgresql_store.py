@@ -38,6 +38,7 @@ from store_conformance import (
     accepted,
     all_of,
     an_approval,
+    due,
     events_of,
     started,
 )
@@ -114,7 +115,7 @@ async def test_an_older_server_does_as_well(major: int) -> None:
             await accepted(store, OWNER)
             await store.mark([OWNER], NOW, "a commit")
             await store.chain()
-            assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
+            assert [work.owner for work in await due(store, "fra", NOW)] == [OWNER]
             assert chain.verify(await all_of(store.journal())) == []
 
 

@@ -38,6 +38,7 @@ from store_conformance import (
     an_approval,
     an_intent,
     concluded,
+    due,
     events_of,
     intended,
     rows_of,
@@ -324,7 +325,7 @@ async def test_owners_of_a_store_of_the_first_version_are_there_and_nobody_has_l
         assert [row.owner async for row in store.owners()] == [OWNER]
         assert await store.work() == {}
         await store.mark([OWNER], NOW, "a sweep")
-        assert [work.owner for work in await store.due("fra", NOW)] == [OWNER]
+        assert [work.owner for work in await due(store, "fra", NOW)] == [OWNER]
 
 
 def test_a_migration_that_fails_leaves_nothing_and_is_run_again(
