@@ -150,6 +150,7 @@ async def test_a_name_of_one_that_leaves_is_not_given_to_another_that_stands(wor
             quick = await propose(estate, ground=ground)
             assert_same(quick, await propose(estate))
             await accept(estate, quick)
+            ground.accepted()
     assert [d.code for d in quick.diagnostics] == ["formerly-dropped"]
 
 

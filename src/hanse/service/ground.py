@@ -44,7 +44,6 @@ class Ground:
 
     async def check(self, estate: Estate, commit: str, now: datetime) -> Checked:
         """Check all of a commit, so that the next can be judged by what it changes. Raises SourceError."""
-        self._head = ("", "", "")  # until `stand` is told what came of it
         if estate.open_index is None:
             return await check_commit(estate.source, estate.language, commit, now, estate.store)
         with closing(estate.open_index()) as index:
