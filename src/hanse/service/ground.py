@@ -111,6 +111,8 @@ class Ground:
         accepted = {owner: row.accepted for owner, row in rows.items()}
         if wanted.keys() != accepted.keys() or not wanted or _takes_an_admin(wanted, accepted):
             return None
+        if any(a.intent.left_at for a in accepted.values()):
+            return None  # whether it comes back, or its name is taken by another, is told by all names that stand
         acceptance = judge(
             wanted,
             accepted,
