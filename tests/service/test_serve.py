@@ -511,7 +511,8 @@ async def test_all_that_comes_of_a_commit_names_the_pass_that_names_the_commit(c
         await serve.until(lambda: bool(serve.of(Settled)), 20)
         [settled] = serve.of(Settled)
         assert str(settled.owner) == "north/shop/trial"
-        assert 0 <= settled.seconds < 20
+        # The test's clock goes on while PostgreSQL answers: it has more seconds for the same than beside a file.
+        assert 0 <= settled.seconds < (20 if clocked.address else 5)
         looking = next(one for one in serve.of(Looking) if one.pass_id == settled.pass_id)
         assert looking.commit == commit
         assert (looking.platform, looking.owners, looking.count) == ("north", (settled.owner,), 1)
