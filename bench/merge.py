@@ -125,8 +125,8 @@ def run_git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
 
 
-async def measure(folder: Path, projects: int, tell: Callable[[str], None]) -> Row:
-    """Push so many changes of one project each, one after the other, each after the last one holds."""
+async def measure(folder: Path, projects: int, tell: Callable[[str], None]) -> Iterator[Row]:
+    """Push so many changes of one project each, and so many new ones, each after the last one holds."""
     repository, bare, platform = folder / "repository", folder / f"{NAME}.git", Platform()
     platform.cloud.page_size = 1_000
     for number in range(100):
@@ -149,16 +149,35 @@ async def measure(folder: Path, projects: int, tell: Callable[[str], None]) -> R
             planned = await plan(estate)
             await finish(estate, planned, begin(planned, lambda *_: None))
         platform.latency = LATENCY_SECONDS
-        tell(f"{CHANGES} merges, {projects:,} projects")
-        taken = await _merges(config, repository, platform, projects)
+        tell(f"{2 * CHANGES} merges, {projects:,} projects")
+        step = projects // CHANGES
+        changed = [project(change * step, f"live{change}") for change in range(CHANGES)]
+        new = [_new(change * step) for change in range(CHANGES)]
+        taken = await _merges(config, repository, platform, [*changed, *new])
+    return (
+        _row(f"merge of {what} to first write by webhook, {projects:,} projects", some)
+        for what, some in (("a change", taken[:CHANGES]), ("a new project", taken[CHANGES:]))
+    )
+
+
+def _row(what: str, taken: list[float]) -> Row:
     p50, p95 = (quantiles(taken, n=100, method="inclusive")[n - 1] for n in (50, 95))
     return Row(
-        f"merge to first write by webhook, {projects:,} projects, p95 of {CHANGES}", f"{p95:.2f} s", "", p95, LIMIT,
+        f"{what}, p95 of {CHANGES}", f"{p95:.2f} s", "", p95, LIMIT,
         note=f"p50 {p50:.2f} s, longest {max(taken):.2f} s; each call to the platform takes 50 ms more",
     )  # fmt: skip
 
 
-async def _merges(config: Path, repository: Path, platform: Platform, projects: int) -> list[float]:
+def _new(number: int) -> dict[str, bytes]:
+    """A project that was not there, beside one that was."""
+    ((path, content),) = project(number).items()
+    name = f"p{number}"
+    return {path.replace(name, f"new-{name}"): content.replace(name.encode(), f"new-{name}".encode(), 1)}
+
+
+async def _merges(
+    config: Path, repository: Path, platform: Platform, changes: list[dict[str, bytes]]
+) -> list[float]:
     news: list[ServeNews] = []
     taken: list[float] = []
     async with main.open_estate(str(config)) as estate, aiohttp.ClientSession() as session:
@@ -168,9 +187,8 @@ async def _merges(config: Path, repository: Path, platform: Platform, projects: 
             try:
                 await _until(lambda: {Swept, Judged} <= {type(one) for one in news}, task)
                 address = next(one.address for one in news if isinstance(one, Listening))
-                for change in range(CHANGES):
-                    number = change * (projects // CHANGES)
-                    await asyncio.to_thread(_commit, repository, project(number, f"live{change}"))
+                for files in changes:
+                    await asyncio.to_thread(_commit, repository, files)
                     platform.wrote_at, settled = 0.0, _settled(news)
                     await asyncio.to_thread(run_git, repository, "push", "--quiet", "origin", "main")
                     merged = time.perf_counter()
@@ -211,8 +229,8 @@ async def _hook(session: aiohttp.ClientSession, address: str) -> None:
 
 async def run(tell: Callable[[str], None], *, quick: bool) -> list[Row]:
     """Measure a small and a large organisation."""
-    rows = []
+    rows: list[Row] = []
     for projects in (200,) if quick else (1_000, 10_000):
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(await measure(Path(folder), projects, tell))
+            rows += await measure(Path(folder), projects, tell)
     return rows

@@ -43,9 +43,19 @@ def intents(manifest: Manifest) -> dict[Owner, Intent]:
         for intent in making.tenants(project):
             found[intent.owner] = intent
     places = dict.fromkeys((owner.platform, intent.workspace) for owner, intent in found.items())
+    return found | _workspaces_on(making, places)
+
+
+def workspaces_on(manifest: Manifest, places: Iterable[tuple[str, str]]) -> dict[Owner, Intent]:
+    """What is wanted of workspaces on platforms, each by the present name of both, where both are declared."""
+    return _workspaces_on(_Making(manifest), places)
+
+
+def _workspaces_on(making: _Making, places: Iterable[tuple[str, str]]) -> dict[Owner, Intent]:
+    found: dict[Owner, Intent] = {}
     for platform, name in places:
-        workspace = manifest.workspaces.get(name)
-        if workspace is not None:
+        workspace = making.manifest.workspaces.get(name)
+        if workspace is not None and platform in making.vendors:
             intent = making.workspace_on(workspace, platform)
             found[intent.owner] = intent
     return found

@@ -170,6 +170,8 @@ class Remembered(Struct, frozen=True):
     at: datetime
     """What depends on the time of day is as of then."""
     findings: tuple[Diagnostic, ...] = ()
+    accepted: str = ""
+    """Digest of the head that accepted the commit just as it is written; empty where none is known."""
 
 
 class Index(Rows, Protocol):

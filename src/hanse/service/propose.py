@@ -38,7 +38,7 @@ class Proposal:
     diagnostics: list[Diagnostic]
     acceptance: Acceptance | None
     rows: dict[Owner, OwnerRow]
-    """All owners as they would be accepted; judged from a ground, those alone that were looked at."""
+    """All owners as they would be accepted; of a part, those alone that were looked at."""
     directory: Directory
     settings: Settings | None
     """None where nothing is accepted and nothing can be."""
@@ -47,6 +47,8 @@ class Proposal:
     """Grants that a revocation takes away, as `desired.source` names them."""
     restored: datetime | None = None
     """Of when the store is, where it was restored and nobody has looked since what it would do."""
+    is_part: bool = False
+    """Whether it was judged from a ground: `rows` are then those of all who feel what changed, and of few others."""
 
     @property
     def stands(self) -> str:
@@ -94,8 +96,9 @@ async def propose(estate: Estate, commit: str = "", ground: Ground | None = None
         if known:
             acceptance, rows = known.acceptance, _as_accepted(known.rows, known.acceptance)
             told = known.checked.diagnostics
+            stands = acceptance.directory, acceptance.settings
             return Proposal(
-                commit, head, known.checked, told, acceptance, rows, directory, settings, approvals
+                commit, head, known.checked, told, acceptance, rows, *stands, approvals, is_part=True
             )
     rows = {row.owner: row async for row in estate.store.owners()}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -508,7 +508,8 @@ class Serving:
         if proposal.is_new and proposal.acceptance is not None:
             async with loop.accepting:
                 meant = dataclasses.replace(state, directory=proposal.directory)
-                owners = await self._concerned(state, meant, proposal.acceptance.changed)
+                rows = proposal.rows.values() if proposal.is_part else None
+                owners = await self._concerned(state, meant, proposal.acceptance.changed, rows)
                 await accept(estate, proposal, owners)
                 now = await self._accepted()
                 self._revoked = proposal.revoked | await self._revoked_of_rows(now)
@@ -518,7 +519,7 @@ class Serving:
                 await loop.mark(since, "something was approved or revoked")
             await loop.tell_undeclared()
         if now.head.commit == commit:
-            self._ground.accepted()
+            self._ground.accepted(estate, now.head)
         self._judged = inputs
         told = (commit, proposal.diagnostics, proposal.trips) if proposal.checked is None else ()
         if not told or told != self._refused:  # somebody revoked or approved, and it is as wrong as before
@@ -540,8 +541,14 @@ class Serving:
             loop.wake(now.settings.platforms)
             self._ground = Ground()
 
-    async def _concerned(self, was: _Accepted, now: _Accepted, changed: Collection[Owner]) -> list[Owner]:
-        """Owners for whom something else is in force now."""
+    async def _concerned(
+        self,
+        was: _Accepted,
+        now: _Accepted,
+        changed: Collection[Owner],
+        among: Iterable[OwnerRow] | None = None,
+    ) -> list[Owner]:
+        """Owners for whom something else is in force now; `among` are all that can be, None: everybody."""
         differences = Differences(was.directory, now.directory)
         found = set(changed)
         approved = now.approvals.keys() ^ was.approvals.keys()
@@ -549,14 +556,20 @@ class Serving:
         if not (differences.people or differences.groups or approved or revoked):
             return list(found)
         before, after = Subtraction(was.revocations), Subtraction(now.revocations)
-        async for row in self._estate.store.owners():
+
+        def is_concerned(row: OwnerRow) -> bool:
             intent = row.accepted.intent
-            if (
+            return (
                 differences.concern(intent.grants)
                 or any(operator.user in differences.people for operator in intent.operators)
-                or (intent.left_at and deletion_subject(intent) in approved)
+                or (bool(intent.left_at) and deletion_subject(intent) in approved)
                 or (revoked and before.apply(intent) != after.apply(intent))
-            ):
+            )
+
+        if among is not None:
+            return [*found.union(row.owner for row in among if is_concerned(row))]
+        async for row in self._estate.store.owners():
+            if is_concerned(row):
                 found.add(row.owner)
         return list(found)
 

@@ -29,7 +29,6 @@ from hanse.desired.affected import (
     mentions,
     name_of,
     needed,
-    scopes,
     turns,
 )
 from hanse.desired.compiled import UNKNOWN_EXTERNAL_ID
@@ -38,11 +37,12 @@ from hanse.desired.load import MISPLACED, Loaded, decode_documents, is_manifest,
 from hanse.desired.manifest import Declared, Id
 from hanse.desired.source import document_source
 from hanse.desired.trust import PROTECTS_NOTHING
+from hanse.foundation.canonical import digest
 from hanse.foundation.diagnostics import Diagnostic, in_order
 from hanse.foundation.yaml import MAX_BYTES, parse
 from hanse.policy import BROKEN, FAILED, MAX_TOLD, MORE
 from hanse.ports.source import Source, SourceError, blob_id
-from hanse.ports.store import Index, Noted, Remembered, Rows, StoreError
+from hanse.ports.store import Head, Index, Noted, Remembered, Rows, StoreError
 from hanse.service.estate import Language
 from hanse.service.halves import beside
 from hanse.service.validate import (
@@ -89,7 +89,8 @@ async def check_again(
     look = _Look(source, language, commit, now, index)
     with without_looking_for_garbage():
         with suppress(StoreError, _AllError), index.transaction():
-            return await look.again()
+            checked, _ = await look.again()
+            return checked
         return await look.at_all()
 
 
@@ -99,31 +100,48 @@ async def check_all(source: Source, language: Language, commit: str, now: dateti
         return await _Look(source, language, commit, now, index).at_all()
 
 
-async def changed_projects(
-    source: Source, language: Language, since: str, commit: str, now: datetime, index: Index
-) -> set[tuple[str, str]] | None:
-    """The projects that all changes are of, or of grants on them, by workspace and name.
+@dataclass(frozen=True)
+class Change:
+    """A commit, checked by what changed since the accepted one."""
 
-    None where anything else may have changed what is wanted of anybody, where a grant is revoked by the manifest, or
-    where the index is not of the earlier commit. Raises SourceError and StoreError.
+    checked: Checked
+    """The intents are those of what this can be felt by, and of what that stands on."""
+    changed: frozenset[str]
+    """The documents that came, went, or are others now."""
+    felt: frozenset[str]
+    """All documents that this can be felt by."""
+
+
+async def check_change(
+    source: Source, language: Language, accepted: Head, commit: str, now: datetime, index: Index
+) -> Change | None:
+    """Check a commit that follows the accepted one, or is it, as `check_again` does.
+
+    None where all is to be looked at, where the manifest revokes anything, or where it is not known that the accepted
+    commit is accepted just as it is written. Raises SourceError and StoreError.
     """
     look = _Look(source, language, commit, now, index)
-    with index.transaction():
+    with without_looking_for_garbage(), suppress(_AllError), index.transaction():
         last = index.remembered(look.mark)
-        if last is None or {last.commit, index.commit(look.mark)} != {since} or index.declared("Revocation"):
+        if last is None or (last.commit, last.accepted) != (accepted.commit, digest(accepted)):
             return None
-        changed = await look.changed(since)
+        if index.commit(look.mark) != accepted.commit or index.declared("Revocation"):
+            return None
+        changed = await look.changed(accepted.commit)
         if changed.links or _zones(changed, index):
             return None
-    names = changed.names | changed.touched
-    if not names or not all(name.startswith(("Project ", "Grant ")) for name in names):
-        return None
-    grants = {name for name in names if name.startswith("Grant ")}
-    found: set[str | None] = {*(names - grants), *scopes(grants, _Memory([*changed.noted, *changed.before]))}
-    if not all(name is not None and name.startswith("Project ") for name in found):
-        return None
-    parts = [name.removeprefix("Project ").partition("/") for name in found if name]
-    return {(workspace, project) for workspace, _, project in parts}
+        checked, selection = await look.again()
+        return Change(checked, frozenset(changed.names), frozenset(selection.judged or ()))
+    return None
+
+
+def note_accepted(language: Language, accepted: Head, index: Index) -> None:
+    """Remember that a commit that was checked last is accepted just as it is written. Raises StoreError."""
+    mark = _mark(language)
+    with index.transaction():
+        last = index.remembered(mark)
+        if last is not None and last.commit == accepted.commit:
+            index.remember(mark, Remembered(last.commit, last.at, last.findings, digest(accepted)))
 
 
 def check_worktree_since(source: Source, language: Language, since: str, now: datetime) -> Checked:
@@ -148,6 +166,11 @@ def check_worktree_since(source: Source, language: Language, since: str, now: da
         graph = _Memory(_all_noted(loaded, ids))
         selection = _Selection(_Felt(graph, len(ids) + MOST, asked), None, asked, loaded)
         return checked("", loaded, language, now, selection)
+
+
+def _mark(language: Language) -> str:
+    """Changes with all that an index is made by."""
+    return f"{language.vocabulary.mark.decode()}/{VERSION}"
 
 
 class _AllError(Exception):
@@ -183,9 +206,9 @@ class _Look:
         self._commit = commit
         self._now = now
         self._index = index
-        self.mark = f"{language.vocabulary.mark.decode()}/{VERSION}"
+        self.mark = _mark(language)
 
-    async def again(self) -> Checked:
+    async def again(self) -> tuple[Checked, _Selection]:
         """Look at what is affected since the last sound commit. Raises _AllError where that cannot be."""
         last = self._index.remembered(self.mark)
         if last is None or not last.at <= self._now < last.at + timedelta(days=MOST_DAYS):
@@ -210,7 +233,7 @@ class _Look:
             raise _AllError
         checked = replace(checked, diagnostics=found, since=last.commit)
         self._remember(checked)
-        return checked
+        return checked, selection
 
     def _remember(self, checked: Checked) -> None:
         if checked.is_sound and len(checked.diagnostics) <= MOST_FINDINGS:
@@ -237,7 +260,9 @@ class _Look:
             raise _AllError
         always = {f"{kind.__name__} {name}" for kind in LOADED for name in index.declared(kind.__name__)}
         # Whether a tag is defined soundly is felt by all, so what the definitions stand on is needed too.
-        names = always | needed({*judged, *filter(is_definition, always)}, index)
+        # What is gone is judged with what it stood on.
+        graph = United(index, _Memory([*asked.before, *moved.before]))
+        names = always | needed({*judged, *filter(is_definition, always)}, graph)
         unsound = index.unsound()  # of two documents with one name, the second; the first is what counts
         found = index.declaring(names | index.within(unsound)) | unsound
         for folder in (name.removeprefix("Folder ") for name in names if name.startswith("Folder ")):
