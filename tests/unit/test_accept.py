@@ -245,7 +245,7 @@ def test_whose_going_was_judged_is_not_asked_about_again_before_they_were_back()
     gone = Directory(PEOPLE | {f"u-{i}": Person(f"u-{i}", active=False) for i in (1, 2)}, EVERYBODY.groups)
     less = proposal(shop, intent(hub.owner, users(*range(22, 30))))
     for proposed, directory, held_people, trips in (
-        (both, gone, ("u-1", "u-2"), 2),  # on the platform and the workspace of shop; in hub it is two of twelve
+        (both, gone, ("u-1", "u-2"), 2),  # shop: its platform and workspace; of hub two of twelve
         (less, gone, ("u-1", "u-2"), 2),  # two more of hub, and not four
         (both, EVERYBODY, (), 0),
         (less, gone, ("u-1", "u-2"), 4),  # now four

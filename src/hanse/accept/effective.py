@@ -36,9 +36,7 @@ def holders(terms: Iterable[Term], directory: Directory, now: datetime) -> Holde
 
 def people(term: Term, directory: Directory) -> list[str]:
     """The active people that a grant is for."""
-    return [
-        name for name in directory.members(term.subject_kind, term.subject) if directory.is_active(name)
-    ]
+    return [name for name in directory.members(term.subject_kind, term.subject) if directory.is_active(name)]
 
 
 def lost(before: Holders, after: Holders) -> set[Pair]:
