@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from hanse.desired.accepted import AcceptedIntent
 from hanse.desired.intent import Directory, Intent, Person, Term
 from hanse.desired.kinds import Guards
 from hanse.desired.terms import sort_key
+from hanse.foundation.canonical import encode
 from hanse.model import Approval, Owner, Personal, Tenant, WorkspaceOn
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -91,7 +93,7 @@ class World:
             now=NOW,
         )
         self.state = {**self.state, **found.changed}
-        self.directory = found.directory
+        self.directory = msgspec.json.decode(encode(found.directory), type=Directory)  # as a store keeps it
         return found
 
 

@@ -21,7 +21,7 @@ from hanse.service.grant import grant_request
 from hanse.service.init import manifest as first_manifest
 from hanse.service.new import project_request
 from hanse.service.validate import check_commit
-from hanse.service.write import TRIES, Committed, Declined, Failed, Ground, Request, Result, Writing
+from hanse.service.write import TRIES, Committed, Declined, Failed, Present, Request, Result, Writing
 from service import manifest
 from service.world import AUTHOR, Clock, World
 
@@ -250,7 +250,7 @@ async def test_where_the_branch_moved_it_is_made_anew_on_the_new_head(
     def move() -> None:
         asyncio.run(other.write([grant(other, "u-4")]))
 
-    def make(_: Ground) -> Mapping[str, bytes | None]:
+    def make(_: Present) -> Mapping[str, bytes | None]:
         if next(moves, None) is not None:
             with ThreadPoolExecutor(1) as pool:  # somebody else, just after we looked
                 pool.submit(move).result()
@@ -328,7 +328,7 @@ async def test_who_gives_up_waiting_loses_nobody_elses_request(
 
 
 async def test_a_mistake_in_one_batch_does_not_stay(writing: Writing, bare: Path) -> None:
-    def make(_: Ground) -> Mapping[str, bytes | None]:
+    def make(_: Present) -> Mapping[str, bytes | None]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -338,7 +338,7 @@ async def test_a_mistake_in_one_batch_does_not_stay(writing: Writing, bare: Path
 
 
 async def test_what_a_request_itself_finds_wrong_is_told(writing: Writing) -> None:
-    def make(_: Ground) -> Mapping[str, bytes | None]:
+    def make(_: Present) -> Mapping[str, bytes | None]:
         raise Trouble("no", "ask")
 
     (result,) = await writing.write([Request("Wrong", "", ADA, make)])

@@ -224,6 +224,39 @@ def test_people_who_vanish_are_kept_in_the_directory_while_their_grants_are_held
         assert set(users(*range(10))) == held(acceptance.changed[SHOP])
 
 
+def test_somebody_held_who_then_goes_is_asked_about_wherever_else_they_lose_something() -> None:
+    shop, hub = intent(SHOP, [group("all")]), intent(Tenant("south", "hub", "prod"), users(*range(2, 10)))
+    both, state = proposal(shop, hub), accepted(shop, hub)
+    smaller = Directory(PEOPLE, {"all": ("u-0", "u-1")})
+    first = judged(both, state, directory=smaller)
+    state = after(state, first)
+    assert (held(state[SHOP]), first.directory.held) == ({user(i) for i in range(2, 40)}, ())
+    fewer = Directory({name: PEOPLE[name] for name in ("u-0", "u-1")}, smaller.groups)
+    second = judged(both, state, directory=fewer, before=smaller, commit="c3")
+    assert {trip.scope for trip in second.trips if not trip.carried} == {"platform south", "workspace hub"}
+    assert held(after(state, second)[hub.owner]) == set(hub.grants)
+
+
+def test_whose_going_was_judged_is_not_asked_about_again_before_they_were_back() -> None:
+    limits = Guards(removal_percent=25, removal_at_least=1, minimum_admins=0)
+    shop = intent(SHOP, users(1, 2, 3))
+    hub = intent(Tenant("south", "hub", "prod"), [group("makers"), *users(*range(20, 30))])
+    both, state, people = proposal(shop, hub), accepted(shop, hub), EVERYBODY
+    gone = Directory(PEOPLE | {f"u-{i}": Person(f"u-{i}", active=False) for i in (1, 2)}, EVERYBODY.groups)
+    less = proposal(shop, intent(hub.owner, users(*range(22, 30))))
+    for proposed, directory, held_people, trips in (
+        (both, gone, ("u-1", "u-2"), 2),  # shop: its platform and workspace; of hub two of twelve
+        (less, gone, ("u-1", "u-2"), 2),  # two more of hub, and not four
+        (both, EVERYBODY, (), 0),
+        (less, gone, ("u-1", "u-2"), 4),  # now four
+    ):
+        found = judged(proposed, state, directory=directory, before=people, guards=limits)
+        state, people = after(state, found), found.directory
+        assert people.held == held_people
+        assert len(found.trips) == trips
+        assert bool(held(state[hub.owner])) == (trips == 4)
+
+
 def test_declared_expiry_and_grants_to_nobody_do_not_count() -> None:
     gone = [user(i, end=YESTERDAY) for i in range(10)]
     nobody = [Term("user", f"x-{i}", "user") for i in range(10)]

@@ -36,8 +36,7 @@ def holders(terms: Iterable[Term], directory: Directory, now: datetime) -> Holde
 
 def people(term: Term, directory: Directory) -> list[str]:
     """The active people that a grant is for."""
-    members = directory.members(term.subject_kind, term.subject)
-    return [name for name in members if (person := directory.people.get(name)) is not None and person.active]
+    return [name for name in directory.members(term.subject_kind, term.subject) if directory.is_active(name)]
 
 
 def lost(before: Holders, after: Holders) -> set[Pair]:

@@ -42,7 +42,8 @@ class Facts:
         """Owners that the proposal newly removes."""
         self.losses: dict[Owner, set[Pair]] = {}
         """What people newly lose, where they lose anything."""
-        self._judged = self._people_held()
+        self._judged = {name for name in accepted_directory.held if not wanted_directory.is_active(name)}
+        """Whom only held grants keep in the accepted directory: their going was judged, wherever it shows."""
         differences = Differences(accepted_directory, wanted_directory)
         for owner, a in self.standing.items():
             target = wanted.get(owner)
@@ -99,20 +100,6 @@ class Facts:
         gone = lost(self.before(base), self.after(remaining)) - self.before(held_terms).all
         if gone := self._not_judged(gone):
             self.losses[owner] = gone
-
-    def _people_held(self) -> set[str]:
-        """Whom only held grants keep in the accepted directory: their going was judged, wherever it shows."""
-        held = {
-            h.term.subject
-            for a in self.standing.values()
-            for h in a.held
-            if h.term and h.term.subject_kind == "user"
-        }
-        return {
-            name
-            for name in held
-            if (person := self.wanted_directory.people.get(name)) is None or not person.active
-        }
 
     def _not_judged(self, pairs: set[Pair]) -> set[Pair]:
         return {pair for pair in pairs if pair[0] not in self._judged} if self._judged else pairs

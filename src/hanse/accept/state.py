@@ -49,7 +49,7 @@ def with_held_people(
             term = held.term
             if term is not None and term.subject_kind == "user" and not people(term, proposed):
                 back.update((name, accepted.people[name]) for name in people(term, accepted))
-    return Directory({**proposed.people, **back}, proposed.groups) if back else proposed
+    return Directory({**proposed.people, **back}, proposed.groups, tuple(sorted(back))) if back else proposed
 
 
 def _by_owner(trip: Trip) -> dict[Owner, set[Pair]]:

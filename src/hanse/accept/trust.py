@@ -117,7 +117,7 @@ class Signers:
             return Wrong("key-out-of-time", what, "have it signed with a key that counts now")
         if row.machine is not None:
             return Signatory("machine", row.machine)
-        if not is_active(name, self._directory):
+        if not self._directory.is_active(name):
             what = f"is signed by {name}, who is disabled or not declared"
             return Wrong("disabled-signer", what, "have it signed by somebody else")
         return Signatory("user", name)
@@ -190,13 +190,7 @@ def may(who: Who, signatory: Signatory, directory: Directory) -> bool:
         case "user":
             name = signatory.name
             named = name in who.users or any(name in directory.groups.get(group, ()) for group in who.groups)
-            return named and is_active(name, directory)
-
-
-def is_active(name: str, directory: Directory) -> bool:
-    """Whether somebody is known and not disabled."""
-    person = directory.people.get(name)
-    return person is not None and person.active
+            return named and directory.is_active(name)
 
 
 def words(who: Who) -> str:

@@ -92,11 +92,16 @@ class Person(Struct, frozen=True):
     external_ids: dict[str, Personal] = {}
 
 
-class Directory(Struct, frozen=True, dict=True):
-    """The people and groups that grants name: a dated fact, accepted together with the commit it was read from."""
+class Directory(Struct, frozen=True, dict=True, omit_defaults=True):
+    """The people and groups that grants name: a dated fact, accepted together with the commit it was read from.
+
+    What is empty is not written, so that with nobody held it has the digest that it has without that field.
+    """
 
     people: dict[str, Person] = {}
     groups: dict[str, tuple[str, ...]] = {}
+    held: tuple[str, ...] = ()
+    """Whom only held grants keep among the people, as they were: the commit has them gone or disabled. Sorted."""
 
     @cached_property
     def external_ids(self) -> frozenset[str]:
@@ -110,3 +115,8 @@ class Directory(Struct, frozen=True, dict=True):
         if kind == "group":
             return self.groups.get(subject, ())
         return (subject,) if subject in self.people else ()
+
+    def is_active(self, name: str) -> bool:
+        """Whether somebody is known and not disabled."""
+        person = self.people.get(name)
+        return person is not None and person.active

@@ -18,7 +18,7 @@ from hanse.foundation.identifiers import CHANCE_BYTES, new_id
 from hanse.foundation.time import format_instant
 from hanse.journal.revocation import Revocation as Revoked
 from hanse.service.estate import Trouble
-from hanse.service.write import Changes, Ground, Request, Writing
+from hanse.service.write import Changes, Present, Request, Writing
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -63,8 +63,8 @@ def grant_request(  # noqa: PLR0913
     now = writing.now()
     name = new_id(now, writing.chance(CHANCE_BYTES))
 
-    def make(ground: Ground) -> Changes:
-        manifest = ground.manifest
+    def make(present: Present) -> Changes:
+        manifest = present.manifest
         grant = Grant(
             api_version="hanse/v1",
             name=name,
@@ -88,7 +88,7 @@ def grant_request(  # noqa: PLR0913
                 "run `hanse apply` first; else the revocation takes this grant away as well",
             )
         return {
-            **_without_revocations(ground, (workspace, project), term, writing),
+            **_without_revocations(present, (workspace, project), term, writing),
             f"{GRANTS}/{name}.yaml": document_text(grant),
         }
 
@@ -125,15 +125,15 @@ def _pending(
 
 
 def _without_revocations(
-    ground: Ground, scope: tuple[str, str], term: Term, writing: Writing
+    present: Present, scope: tuple[str, str], term: Term, writing: Writing
 ) -> dict[str, bytes | None]:
     """Take out the Revocations of this grant. One of every role goes on for the other roles it takes away."""
     changes: dict[str, bytes | None] = {}
-    manifest = ground.manifest
+    manifest = present.manifest
     oldest = manifest.names.scope(*scope)
     for one in manifest.revocations_of(scope, term):
         path = manifest.spot(("Revocation", one.name)).path
-        if not ground.is_alone(("Revocation", one.name)):
+        if not present.is_alone(("Revocation", one.name)):
             raise Trouble(
                 f"this is revoked by {path}, which holds other documents too",
                 "take the Revocation out there; machines do not edit what people wrote",

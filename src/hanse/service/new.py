@@ -11,7 +11,7 @@ from hanse.desired.kinds import AccessRow, Name, Project, TenantRow, Workspace
 from hanse.desired.manifest import Manifest
 from hanse.desired.writing import document_text
 from hanse.service.estate import Trouble
-from hanse.service.write import Changes, Ground, Request, Writing
+from hanse.service.write import Changes, Present, Request, Writing
 
 
 def workspace_request(
@@ -20,12 +20,12 @@ def workspace_request(
     """A wish for a workspace. Raises Trouble where the name cannot be one."""
     _check_name(name, "workspace")
 
-    def make(ground: Ground) -> Changes:
+    def make(present: Present) -> Changes:
         document = Workspace(
             api_version="hanse/v1",
             name=name,
             display_name=display_name,
-            tags=_tags(tags, ground.manifest),
+            tags=_tags(tags, present.manifest),
         )
         return {f"workspaces/{name}/workspace.yaml": document_text(document)}
 
@@ -56,14 +56,14 @@ def project_request(  # noqa: PLR0913
     places = [_tenant(text) for text in tenants]
     access = [_admin(text) for text in admins]
 
-    def make(ground: Ground) -> Changes:
+    def make(present: Present) -> Changes:
         document = Project(
             api_version="hanse/v1",
             name=project,
             workspace=workspace,
             display_name=display_name,
             description=description,
-            tags=_tags(tags, ground.manifest),
+            tags=_tags(tags, present.manifest),
             payment_method=payment_method or None,
             access=tuple(access),
             tenants=tuple(places),

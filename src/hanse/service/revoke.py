@@ -25,7 +25,7 @@ from hanse.service.accepted import accepted_state
 from hanse.service.estate import Estate, Trouble, typed
 from hanse.service.grant import read_scope
 from hanse.service.trust import decider
-from hanse.service.write import Changes, Committed, Declined, Ground, Request, Result, Writing
+from hanse.service.write import Changes, Committed, Declined, Present, Request, Result, Writing
 
 
 async def revoke(
@@ -113,12 +113,12 @@ def revocation_request(writing: Writing, revocation: Revocation) -> Request:
     """A wish that the manifest no longer grants what is revoked. Made again, it is the same to the letter."""
     event = revocation.event
 
-    def make(ground: Ground) -> Changes:
+    def make(present: Present) -> Changes:
         changes: dict[str, bytes | None] = {}
         inline: Scope | None = None
-        for scope, _, identity in _hits(ground.manifest, event):
-            if identity[0] == "Grant" and ground.is_alone(identity):
-                changes[ground.manifest.spot(identity).path] = None
+        for scope, _, identity in _hits(present.manifest, event):
+            if identity[0] == "Grant" and present.is_alone(identity):
+                changes[present.manifest.spot(identity).path] = None
             else:
                 inline = scope
         if inline is not None:

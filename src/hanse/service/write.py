@@ -52,8 +52,8 @@ Changes = Mapping[str, bytes | None]
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a request is made on: the branch's head, and what others of its batch have added."""
+class Present:
+    """What a request finds: the branch's head, and what others of its batch have added."""
 
     checked: Checked
     """The head, without what the batch added."""
@@ -84,7 +84,7 @@ class Request:
     reason: str
     """Why."""
     author: Person
-    make: Callable[[Ground], Changes]
+    make: Callable[[Present], Changes]
     """What to change. Raises Trouble where it cannot be done. Nothing to change: it is so already."""
 
     @property
@@ -368,7 +368,7 @@ class Writing:
         for one in batch:
             try:
                 typed(one.request.subject + one.request.reason)
-                changes = _allowed(one.request.make(Ground(stack.base, files)), files, folders)
+                changes = _allowed(one.request.make(Present(stack.base, files)), files, folders)
                 _check_read(changes, stack.base)
             except Trouble as trouble:
                 settled[one] = Declined(str(trouble), trouble.advice)
